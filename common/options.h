@@ -1,0 +1,55 @@
+/* The option table, made from proto/options.def: one row an option of the agent or of a command.
+ * Used by the agent (environment) and by cli/ (flags, --help). Only constants: any context. */
+#ifndef HPP_COMMON_OPTIONS_H
+#define HPP_COMMON_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum hpp_option_user {
+    HPP_AGENT_OPTION = 1 << 0,
+    HPP_RECORD_OPTION = 1 << 1,
+    HPP_REPORT_OPTION = 1 << 2,
+    HPP_FLAMEGRAPH_OPTION = 1 << 3,
+    HPP_SYMBOLIZE_OPTION = 1 << 4,
+    HPP_PERF_MAP_OPTION = 1 << 5,
+    HPP_MERGE_OPTION = 1 << 6,
+};
+
+enum hpp_option_kind {
+    HPP_OPTION_CHOICE,
+    HPP_OPTION_NUMBER,
+    HPP_OPTION_SIZE,
+    HPP_OPTION_TEXT,
+    HPP_OPTION_GLOB,
+    HPP_OPTION_SWITCH,
+};
+
+enum hpp_option_id {
+#define OPTION(id, ...) HPP_OPT_##id,
+#include "proto/options.def"
+#undef OPTION
+    HPP_OPTION_COUNT
+};
+
+/* One row of options.def; the fields mean what the head of that file says. */
+struct hpp_option {
+    const char *variable;
+    const char *flag;
+    int letter;
+    const char *argument;
+    enum hpp_option_kind kind;
+    const char *initial;
+    const char *allowed;
+    unsigned users;
+    const char *help;
+};
+
+extern const struct hpp_option hpp_options[HPP_OPTION_COUNT];
+
+/* Parses TEXT as a value of OPTION. *NUMBER gets the number, the size in bytes, or the index of the
+ * chosen word; nothing for TEXT and GLOB. Returns 0, or -EINVAL if the value is not allowed.
+ * Any context: no allocation, no libc state. */
+int hpp_option_parse(const struct hpp_option *option, const char *text, uint64_t *number);
+
+#endif
