@@ -94,7 +94,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(TOOL_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(TOOL_CFLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) $(TEST_LIBS) -o $@
 # A program says in a line `// flags: …` or `/* flags: … */` what it must be compiled and linked with.
-$(BUILD)/tests/programs/%: tests/programs/%.c $(BUILD)/flags
+$(BUILD)/tests/programs/%: tests/programs/%.c $(wildcard tests/programs/*.h) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -O1 -g -std=gnu11 $(WARN) $< -o $@ $$(sed -n 's,.*flags: \(.*[^ */]\).*,\1,p' $<)
 

@@ -1,0 +1,74 @@
+# What all bats files share: where the build is, a directory of its own for each test, and readers of
+# profiles. A test file begins with `load helper` and calls hpprof_setup from its setup().
+# shellcheck shell=bash
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+hpprof_path() { realpath -m -- "$1"; }
+HPPROF_COMMAND=$(hpprof_path "${HPPROF:-$ROOT/build/hpprof}")
+AGENT=$(hpprof_path "${HPPROF_LIB:-$ROOT/build/libhpprof.so}")
+PROGRAMS=$(hpprof_path "${PROGRAMS:-$ROOT/build/tests/programs}")
+
+# Enters the test's own empty directory; the caller's own options must not reach the tests.
+hpprof_setup() {
+    local name
+    for name in ${!HPPROF_*}; do
+        [ "$name" = HPPROF_COMMAND ] || unset "$name"
+    done
+    unset HPPROF
+    cd "$BATS_TEST_TMPDIR" || return
+}
+
+hpprof() { "$HPPROF_COMMAND" "$@"; }
+
+# agent [VARIABLE=VALUE…] COMMAND…: the command with the agent loaded.
+agent() { env LD_PRELOAD="$AGENT" "$@"; }
+
+# profile_message FILE: a profile that is not compressed, in protobuf's text format.
+profile_message() {
+    protoc-c --proto_path="$ROOT/proto" --decode=hpp.pprof.Profile profile.proto <"$1"
+}
+
+# profile_comments FILE: its comments, one a line.
+profile_comments() {
+    profile_message "$1" | awk '
+        /^string_table: / { text = substr($0, 16); string[n++] = substr(text, 2, length(text) - 2) }
+        /^comment: / { print string[$2] }' | sed 's/\\'\''/'\''/g; s/\\"/"/g; s/\\\\/\\/g'
+}
+
+# comment_field FIELD: of comments on standard input, the values of that field (not of image=).
+comment_field() { sed -n "s/^[^=]* \(.* \)\{0,1\}$1=\([^ ]*\).*/\2/p"; }
+
+# profile_folded FILE: `root;…;leaf weight` lines.
+profile_folded() { hpprof flamegraph --folded "$1"; }
+
+# profile_samples FILE: the weight of all its samples.
+profile_samples() {
+    profile_message "$1" | awk '/^  value: / && !seen { n += $2; seen = 1 } /^sample \{/ { seen = 0 }
+        END { print n + 0 }'
+}
+
+# folded_share REGEX: of folded stacks on standard input, the per cent of weight whose line matches.
+folded_share() {
+    awk -v regex="$1" '{ weight = $NF; sub(/ [0-9]+$/, ""); all += weight; if ($0 ~ regex) hit += weight }
+        END { printf "%.2f\n", all ? 100 * hit / all : 0 }'
+}
+
+# folded_weight REGEX: of folded stacks on standard input, the weight whose line matches.
+folded_weight() {
+    awk -v regex="$1" '{ weight = $NF; sub(/ [0-9]+$/, ""); if ($0 ~ regex) hit += weight }
+        END { print hit + 0 }'
+}
+
+# check A OP B [WHAT]: compares numbers (also fractions); tells all three when it does not hold.
+check() {
+    awk -v a="$1" -v op="$2" -v b="$3" 'BEGIN {
+        a += 0; b += 0
+        exit !(op == "<" ? a < b : op == "<=" ? a <= b : op == ">" ? a > b : op == ">=" ? a >= b : a == b)
+    }' || { echo "does not hold: $1 $2 $3${4:+ ($4)}"; return 1; }
+}
+
+# same FILE FILE: equal, or the difference is shown.
+same() { cmp -s "$1" "$2" || { diff -u -- "$1" "$2" | head -40; return 1; }; }
+
+# huge_pages_on: whether the kernel gives huge pages on madvise.
+huge_pages_on() { grep -q '\[madvise\]\|\[always\]' /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null; }
