@@ -2,107 +2,191 @@
 
 VERSION := 0.1.0
 V       ?=
-BUILD   := build$(if $(V),/$(V))
+BUILD   := build
+OUT     := $(BUILD)$(if $(V),/$(V))
 PREFIX  ?= /usr/local
 DESTDIR ?=
-CC      ?= gcc
+CC      ?= cc
 PKG_CONFIG ?= pkg-config
+ARCH    := $(shell uname -m)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-WARN     := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes
-OPT      := -O2 -g
-CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE -DHPP_VERSION='"$(VERSION)"'
-CFLAGS   ?= $(OPT)
-CFLAGS   += -std=gnu11 $(WARN)
+ifneq ($(filter-out asan tsan cov,$(V)),)
+$(error V=$(V) is not a variant: asan, tsan or cov)
+endif
 
-SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS ?= -O2 -g
+SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZE_tsan := -fsanitize=thread
 SANITIZE_cov  := --coverage -O0
-SANITIZE_fuzz := -fsanitize=fuzzer-no-link,address
-TOOL_CFLAGS  := -fno-omit-frame-pointer $(SANITIZE_$(V))
+WARN       := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes
+ALL_CPP    := -I. -I$(OUT)/gen -D_GNU_SOURCE -DHPP_VERSION='"$(VERSION)"' $(CPPFLAGS)
+# Our own command is one of the programs to profile: it keeps its frame pointers.
+TOOL_FLAGS := $(CFLAGS) -std=gnu11 $(WARN) -fno-omit-frame-pointer $(SANITIZE_$(V))
 # The agent runs inside other programs, in signal handlers, and on a thread-local block of its own.
-AGENT_CFLAGS := -fPIC -fvisibility=hidden -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer \
-                -fno-stack-protector -fno-exceptions -fno-plt -U_FORTIFY_SOURCE
-AGENT_LDFLAGS := -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,defs \
-                 -Wl,--exclude-libs,ALL -Wl,-soname,libhpprof.so
+AGENT_FLAGS := $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
+               -fno-stack-protector -fno-exceptions -fno-plt -U_FORTIFY_SOURCE -DHPP_AGENT
+AGENT_LDFLAGS := -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,defs -Wl,-z,text \
+                 -Wl,--exclude-libs,ALL -Wl,-soname,libhpprof.so -Wl,--as-needed
 
 TOOL_LIBS := $(shell $(PKG_CONFIG) --libs libelf libprotobuf-c zlib 2>/dev/null) -liberty
 TEST_LIBS := -lcmocka
 PROTOBUF_C_A := $(shell $(PKG_CONFIG) --variable=libdir libprotobuf-c 2>/dev/null)/libprotobuf-c.a
 
-AGENT_SRC := $(wildcard common/*.c profiler/*.c preload/*.c)
-TOOL_SRC  := $(wildcard common/*.c symbolizer/*.c)
-CLI_SRC   := $(wildcard cli/*.c)
-UNIT_SRC  := $(wildcard tests/unit/test_*.c)
-PROG_SRC  := $(wildcard tests/programs/*.c)
+COMMON_SRC := $(wildcard common/*.c common/arch/$(ARCH)/*.c)
+AGENT_SRC  := $(COMMON_SRC) $(wildcard profiler/*.c preload/*.c)
+TOOL_SRC   := $(COMMON_SRC) $(wildcard symbolizer/*.c)
+CLI_SRC    := $(wildcard cli/*.c)
+UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+BENCH_SRC  := $(wildcard bench/*.c)
+PROG_SRC   := $(wildcard tests/programs/*.c tests/programs/*.cc)
+# Unit tests of the agent's parts take what they name from here; what runs at load time stays out.
+TARGET_SRC := $(filter-out preload/agent.c preload/interpose%.c,$(wildcard profiler/*.c preload/*.c))
 
-GEN       := $(BUILD)/gen/proto/profile.pb-c.h
-AGENT_OBJ := $(AGENT_SRC:%.c=$(BUILD)/agent/%.o) $(BUILD)/agent/proto/profile.pb-c.o
-TOOL_OBJ  := $(TOOL_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/proto/profile.pb-c.o
-CLI_OBJ   := $(CLI_SRC:%.c=$(BUILD)/obj/%.o)
-UNIT_BIN  := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
-PROG_BIN  := $(PROG_SRC:tests/programs/%.c=$(BUILD)/tests/programs/%)
+AGENT_OBJ  := $(AGENT_SRC:%.c=$(OUT)/agent/%.o) $(OUT)/agent/proto/profile.pb-c.o
+TOOL_OBJ   := $(TOOL_SRC:%.c=$(OUT)/obj/%.o) $(OUT)/obj/proto/profile.pb-c.o
+CLI_OBJ    := $(CLI_SRC:%.c=$(OUT)/obj/%.o)
+UNIT_OBJ   := $(UNIT_SRC:%.c=$(OUT)/obj/%.o) $(UNIT_HELP:%.c=$(OUT)/obj/%.o)
+TARGET_OBJ := $(TARGET_SRC:%.c=$(OUT)/obj/%.o)
+UNIT_BIN   := $(UNIT_SRC:%.c=$(OUT)/%)
+BENCH_BIN  := $(BENCH_SRC:%.c=$(OUT)/%)
+PROG_BIN   := $(addprefix $(OUT)/,$(basename $(PROG_SRC)))
 
-AGENT := $(BUILD)/libhpprof.so
-TOOL  := $(BUILD)/hpprof
+AGENT := $(OUT)/libhpprof.so
+TOOL  := $(OUT)/hpprof
 
-all: $(if $(V),,$(AGENT)) $(TOOL)  ## build the agent and the command
+all: $(if $(V),,agent) tools  ## build the agent and the command
+agent: $(AGENT)               ## build libhpprof.so
+tools: $(TOOL)                ## build the command
+programs: $(PROG_BIN)         ## build the programs that tests profile
+unit: $(UNIT_BIN)             ## build the unit tests
 
-# ---- what every object depends on: the flags it was compiled with --------------------------------
+# ---- what outputs depend on besides their sources: flags, and lists of objects --------------------
 
-FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(TOOL_CFLAGS) $(AGENT_CFLAGS) $(LDFLAGS) $(TOOL_LIBS)
-$(BUILD)/flags: FORCE
-	@mkdir -p $(@D)
-	@echo '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || echo '$(subst ','\'',$(FLAGS_NOW))' > $@
+# $(call say,WHAT): a short line in place of the command; VERBOSE=1 shows commands.
+say = $(if $(VERBOSE),,@echo "  $1 $@";)
+# $(call stamp,TEXT): rewrites the target when TEXT is not what it holds.
+stamp = @mkdir -p $(@D); echo '$(subst ','\'',$1)' | cmp -s - $@ || echo '$(subst ','\'',$1)' > $@
+$(OUT)/flags: FORCE
+	$(call stamp,$(CC) $(ALL_CPP) $(TOOL_FLAGS) $(AGENT_FLAGS))
+$(OUT)/links: FORCE
+	$(call stamp,$(AGENT_LDFLAGS) $(LDFLAGS) $(TOOL_LIBS) $(AGENT_OBJ) $(TOOL_OBJ) $(CLI_OBJ) $(TARGET_OBJ))
 FORCE:
 
 # ---- generated -----------------------------------------------------------------------------------
 
-$(BUILD)/gen/proto/profile.pb-c.c: $(GEN)
-$(BUILD)/gen/proto/profile.pb-c.h: proto/profile.proto
+GEN := $(OUT)/gen/proto/profile.pb-c.h
+$(OUT)/gen/proto/profile.pb-c.c: $(GEN)
+$(GEN): proto/profile.proto
 	@mkdir -p $(@D)
-	protoc-c --c_out=$(BUILD)/gen $<
+	$(call say,GEN )protoc-c --c_out=$(OUT)/gen $<
+
+# What the agent exports, and nothing else.
+$(OUT)/gen/exports.map: preload/exports.list
+	@mkdir -p $(@D)
+	@awk 'BEGIN { print "{ global:" } /^[^#]/ { print $$1 ";" } END { print "local: *; };" }' $< > $@
 
 # ---- agent ---------------------------------------------------------------------------------------
 
-$(BUILD)/agent/%.o: %.c $(BUILD)/flags | $(GEN)
+$(OUT)/agent/%.o: %.c $(OUT)/flags | $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(AGENT_CFLAGS) -DHPP_AGENT -MMD -MP -c $< -o $@
-$(BUILD)/agent/proto/%.o: $(BUILD)/gen/proto/%.c $(BUILD)/flags
+	$(call say,CC  )$(CC) $(ALL_CPP) $(AGENT_FLAGS) -MMD -MP -c $< -o $@
+$(OUT)/agent/proto/%.o: $(OUT)/gen/proto/%.c $(OUT)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(AGENT_CFLAGS) -c $< -o $@
-$(AGENT): $(AGENT_OBJ)
-	$(CC) $(CFLAGS) $(AGENT_LDFLAGS) $^ $(PROTOBUF_C_A) -o $@
+	$(call say,CC  )$(CC) $(ALL_CPP) $(AGENT_FLAGS) -c $< -o $@
+$(AGENT): $(AGENT_OBJ) $(OUT)/gen/exports.map $(OUT)/links
+	$(call say,LINK)$(CC) $(AGENT_FLAGS) $(AGENT_LDFLAGS) $(LDFLAGS) -Wl,--version-script=$(OUT)/gen/exports.map \
+		$(AGENT_OBJ) $(PROTOBUF_C_A) -o $@
 
 # ---- command -------------------------------------------------------------------------------------
 
-$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(GEN)
+$(OUT)/obj/%.o: %.c $(OUT)/flags | $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(TOOL_CFLAGS) -MMD -MP -c $< -o $@
-$(BUILD)/obj/proto/%.o: $(BUILD)/gen/proto/%.c $(BUILD)/flags
+	$(call say,CC  )$(CC) $(ALL_CPP) $(TOOL_FLAGS) -MMD -MP -c $< -o $@
+$(OUT)/obj/proto/%.o: $(OUT)/gen/proto/%.c $(OUT)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(TOOL_CFLAGS) -c $< -o $@
-$(TOOL): $(CLI_OBJ) $(TOOL_OBJ)
-	$(CC) $(CFLAGS) $(TOOL_CFLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) -o $@
+	$(call say,CC  )$(CC) $(ALL_CPP) $(TOOL_FLAGS) -c $< -o $@
+$(TOOL): $(CLI_OBJ) $(TOOL_OBJ) $(OUT)/links
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $(CLI_OBJ) $(TOOL_OBJ) $(TOOL_LIBS) -o $@
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(TOOL_OBJ)
+$(OUT)/obj/libtarget.a: $(TARGET_OBJ) $(OUT)/links
+	@rm -f $@
+	$(call say,AR  )$(AR) rcs $@ $(TARGET_OBJ)
+$(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(UNIT_HELP:%.c=$(OUT)/obj/%.o) $(TOOL_OBJ) \
+		$(OUT)/obj/libtarget.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(TOOL_CFLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) $(TEST_LIBS) -o $@
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) $(TEST_LIBS) -o $@
 # A program says in a line `// flags: …` or `/* flags: … */` what it must be compiled and linked with.
-$(BUILD)/tests/programs/%: tests/programs/%.c $(wildcard tests/programs/*.h) $(BUILD)/flags
+program_flags = $$(sed -n 's,.*flags: \(.*[^ */]\).*,\1,p' $<)
+$(OUT)/tests/programs/%: tests/programs/%.c $(OUT)/flags
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE -O1 -g -std=gnu11 $(WARN) $< -o $@ $$(sed -n 's,.*flags: \(.*[^ */]\).*,\1,p' $<)
+	$(call say,CC  )$(CC) -D_GNU_SOURCE -O1 -g -std=gnu11 $(WARN) -MMD -MP -MF $@.d $< -o $@ $(program_flags)
+$(OUT)/tests/programs/%: tests/programs/%.cc $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,CXX )$(CXX) -O1 -g -Wall -Wextra -MMD -MP -MF $@.d $< -o $@ $(program_flags)
 
-programs: $(PROG_BIN)
-unit: $(UNIT_BIN)
+# ---- benchmarks ----------------------------------------------------------------------------------
+
+$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(TOOL_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) -o $@
+bench-programs: $(BENCH_BIN)  ## build what demo and bench need besides the product
+
+# ---- running -------------------------------------------------------------------------------------
+
+CHECKS    := $(wildcard scripts/check-*.sh)
+BATS      := $(wildcard tests/cli/*.bats tests/integration/*.bats)
+TOOL_BATS := $(wildcard $(patsubst %,tests/cli/%.bats,report flamegraph symbolize perf_map merge usage))
+UNIT      := $(UNIT_SRC:%.c=%)
+# What a run without T= runs: everything, or what a variant has.
+SUITES    := $(if $(V),,$(BATS) $(CHECKS) $(UNIT)) $(patsubst %,$(or $(V),asan):%,$(TOOL_BATS) $(UNIT))
+T         ?= $(SUITES)
+JOBS       = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+# Two steps: what the first installs, the second make sees.
+test: deps-test  ## run all tests (T=FILE: only these; V=asan: command and unit tests under ASan and UBSan)
+	@+$(MAKE) --no-print-directory $(JOBS) run-tests
+run-tests: $(if $(V),,all programs bench-programs) $(if $(V),tools) unit
+	@+$(if $(V),,$(MAKE) --no-print-directory V=asan tools unit)
+	@tests/run $(BUILD) $(T)
+
+deps:       ## install what the build needs, if anything is missing
+	@scripts/deps.sh build
+deps-test:  ## install what the tests need, if anything is missing
+	@scripts/deps.sh test
+
+check-layers:  ## hold the direction of includes between folders
+	@scripts/check-layers.sh
+check-agent: agent  ## hold what handler, writer and finished library may call, import and export
+	@scripts/check-agent.sh $(OUT)
+lint:  ## formatting, shell scripts, file and function lengths, a build with clang where warnings are errors
+	@scripts/deps.sh lint
+	@+scripts/lint.sh
+
+# ---- install -------------------------------------------------------------------------------------
+
+install: all  ## install under PREFIX (default /usr/local), staged in DESTDIR
+	install -D -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/hpprof
+	install -D -m 755 $(AGENT) $(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so
+uninstall:  ## remove what install wrote
+	rm -f $(DESTDIR)$(PREFIX)/bin/hpprof $(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so
+	-rmdir $(DESTDIR)$(PREFIX)/lib/hpprof
 
 clean:  ## remove what was built
-	rm -rf build
+	rm -rf $(BUILD)
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@echo "  V=asan|tsan|cov builds the command and the unit tests in build/V with that instrumentation"
 
-.PHONY: all programs unit clean FORCE
--include $(AGENT_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/obj/%.d)
+.PHONY: all agent tools programs bench-programs unit test run-tests deps deps-test check-layers check-agent lint install \
+        uninstall clean help FORCE
+# Objects stay: nothing that make made on its way to a test is temporary.
+.SECONDARY:
+-include $(AGENT_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TARGET_OBJ:.o=.d) $(PROG_BIN:=.d)
+-include $(UNIT_SRC:%.c=$(OUT)/obj/%.d) $(UNIT_HELP:%.c=$(OUT)/obj/%.d) $(BENCH_SRC:%.c=$(OUT)/obj/%.d)

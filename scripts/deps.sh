@@ -1,0 +1,84 @@
+#!/bin/sh
+# Finds what is missing to build (deps.sh build), to test (deps.sh test) or to lint (deps.sh lint), and
+# installs the Debian packages by name: as root, or with sudo. Elsewhere it prints the one command to type
+# and exits 1. Nothing missing: no network use.
+set -u
+
+# package, then how to see that it is there: a command, a pkg-config module, or a header
+build_needs='
+gcc                  command cc
+libc6-dev            header  stdio.h
+binutils             command ld
+pkg-config           command pkg-config
+protobuf-c-compiler  command protoc-c
+libprotobuf-c-dev    module  libprotobuf-c
+libelf-dev           module  libelf
+libiberty-dev        header  libiberty/demangle.h
+zlib1g-dev           module  zlib
+'
+test_needs="$build_needs
+g++                  command c++
+bats                 command bats
+libcmocka-dev        module  cmocka
+golang-go            command go
+linux-perf           command perf
+strace               command strace
+jq                   command jq
+"
+lint_needs="$build_needs
+clang                command clang
+clang-format         command clang-format
+shellcheck           command shellcheck
+libcmocka-dev        module  cmocka
+"
+
+# there KIND NAME: is it on this machine?
+there() {
+    case $1 in
+    command) command -v "$2" ;;
+    module) pkg-config --exists "$2" ;;
+    header) echo "#include <$2>" | cc -E - ;;
+    esac >/dev/null 2>&1
+}
+
+missing() {
+    echo "$needs" | while read -r package kind name; do
+        [ -z "$package" ] || there "$kind" "$name" || printf '%s ' "$package"
+    done
+}
+
+case ${1-} in
+build) needs=$build_needs ;;
+test) needs=$test_needs ;;
+lint) needs=$lint_needs ;;
+*)
+    echo "usage: deps.sh build|test|lint" >&2
+    exit 2
+    ;;
+esac
+
+packages=$(missing)
+[ -n "$packages" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+    sudo=
+elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+    sudo=sudo
+else
+    sudo=none
+fi
+if [ "$sudo" = none ] || ! command -v apt-get >/dev/null; then
+    echo "hpprof: missing packages; install them with:" >&2
+    echo "    sudo apt-get install $packages" >&2
+    exit 1
+fi
+
+echo "installing $packages"
+# shellcheck disable=SC2086 # a list of words
+$sudo apt-get update &&
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages || exit 1
+packages=$(missing)
+if [ -n "$packages" ]; then
+    echo "hpprof: still missing after the installation: $packages" >&2
+    exit 1
+fi
