@@ -22,7 +22,7 @@ CFLAGS ?= -O2 -g
 SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZE_tsan := -fsanitize=thread
 SANITIZE_cov  := --coverage -O0
-WARN       := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes
+WARN       := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes $(WERROR)
 ALL_CPP    := -I. -I$(OUT)/gen -D_GNU_SOURCE -DHPP_VERSION='"$(VERSION)"' $(CPPFLAGS)
 # Our own command is one of the programs to profile: it keeps its frame pointers.
 TOOL_FLAGS := $(CFLAGS) -std=gnu11 $(WARN) -fno-omit-frame-pointer $(SANITIZE_$(V))
