@@ -1,0 +1,61 @@
+/* x86-64. Included through common/arch.h only. */
+#ifndef HPP_COMMON_ARCH_X86_64_H
+#define HPP_COMMON_ARCH_X86_64_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+/* The kernel's convention: number in rax, arguments in rdi rsi rdx r10 r8 r9, result or -errno in
+ * rax, rcx and r11 lost (syscall(2)). Touches no errno, calls nothing: safe in any context. */
+static inline long hpp_arch_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long result;
+
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+static inline uint64_t hpp_arch_pc(const ucontext_t *context)
+{
+    return (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+}
+
+static inline uint64_t hpp_arch_sp(const ucontext_t *context)
+{
+    return (uint64_t)context->uc_mcontext.gregs[REG_RSP];
+}
+
+static inline uint64_t hpp_arch_fp(const ucontext_t *context)
+{
+    return (uint64_t)context->uc_mcontext.gregs[REG_RBP];
+}
+
+/* A number that differs from call to call; for phases, not for secrets. */
+static inline uint64_t hpp_arch_ticks(void)
+{
+    return __builtin_ia32_rdtsc();
+}
+
+static inline void hpp_arch_pause(void)
+{
+    __builtin_ia32_pause();
+}
+
+#define HPP_ARCH_SA_RESTORER 0x04000000
+
+/* What a handler returns to: rt_sigreturn. The kernel wants it named in every sigaction on x86-64. */
+void hpp_arch_sigreturn(void);
+
+/* clone(2) with FLAGS; the child runs FUNCTION(ARGUMENT) on the stack that ends at STACK_END with the
+ * thread pointer TLS (CLONE_SETTLS must be in FLAGS) and ends when that returns, with its result as
+ * exit status. Returns the child's pid to the caller, or -errno. */
+long hpp_arch_clone(unsigned long flags, void *stack_end, void *tls, int (*function)(void *), void *argument);
+
+#endif

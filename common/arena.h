@@ -1,0 +1,34 @@
+/* Memory of the agent's own: a bump allocator over anonymous mappings, so that neither start-up code
+ * nor the writer touches the target's malloc. Not for the handler. One user at a time. */
+#ifndef HPP_COMMON_ARENA_H
+#define HPP_COMMON_ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct hpp_arena {
+    struct hpp_arena_chunk *first; /* newest chunk; each links to the one before */
+    uint8_t *at;
+    uint8_t *end;
+    size_t mapped; /* bytes in all chunks */
+    size_t limit;  /* mapped never exceeds this; 0 is no limit */
+};
+
+/* SIZE zeroed bytes, aligned to 16, or NULL where the kernel or the limit refuses. They live until the
+ * arena is reset or released. */
+void *hpp_arena_allocate(struct hpp_arena *arena, size_t size);
+
+/* A copy of STRING, or NULL. */
+char *hpp_arena_copy(struct hpp_arena *arena, const char *string);
+
+/* Gives everything back but the oldest chunk, which is zeroed and used again. */
+void hpp_arena_reset(struct hpp_arena *arena);
+
+/* Gives everything back. */
+void hpp_arena_release(struct hpp_arena *arena);
+
+/* SIZE bytes of zeroed memory from the kernel, named hpprof in /proc/PID/maps where it can be, not in
+ * core dumps; NULL if refused. */
+void *hpp_arena_map(size_t size);
+
+#endif

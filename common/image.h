@@ -1,0 +1,75 @@
+/* The image record: which executable file bytes lie at which addresses. Taken before any text moves
+ * and kept through the remap: a segment keeps its original file, offset and build-id whatever pages
+ * hold it now. Segments and images are immutable once made; a changed set is a new code map.
+ * Making maps: start-up code and writer. Looking up: any context, the handler included. */
+#ifndef HPP_COMMON_IMAGE_H
+#define HPP_COMMON_IMAGE_H
+
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "common/elf_header.h"
+
+enum hpp_image_kind {
+    HPP_IMAGE_FILE,
+    HPP_IMAGE_VDSO,
+    HPP_IMAGE_ANONYMOUS, /* executable memory without a file: code made at run time */
+};
+
+struct hpp_image {
+    enum hpp_image_kind kind;
+    const char *path; /* absolute, as in /proc/PID/maps; "[vdso]" or "//anon" */
+    uint64_t device;  /* with inode: tells two files of one path apart */
+    uint64_t inode;
+    unsigned build_id_size; /* bytes; 0 if none */
+    uint8_t build_id[HPP_BUILD_ID_MAX];
+};
+
+/* One executable ELF segment at its run-time place, rounded outward to pages. */
+struct hpp_segment {
+    const struct hpp_image *image;
+    uint64_t start;
+    uint64_t end;
+    uint64_t file_offset; /* of the byte at start */
+    uint64_t file_end;    /* address behind the last byte that comes from the file */
+    uint32_t serial;      /* 0, 1, 2, … in order of discovery; the main program's is 0 */
+};
+
+struct hpp_code_range {
+    uint64_t start;
+    uint64_t end;
+    const struct hpp_segment *segment;
+};
+
+/* All executable ranges of the process, sorted, without overlap. */
+struct hpp_code_map {
+    uint32_t count;
+    uint32_t serials; /* segments discovered so far, those that are gone again included */
+    struct hpp_code_range ranges[];
+};
+
+/* Reads /proc/self/maps and makes the present code map, with memory from ARENA. Segments that BEFORE
+ * (NULL at the start) already knows are taken over from it, so that text which has been moved keeps its
+ * file. MAIN_ADDRESS is an address in the main program (its entry; only used with BEFORE == NULL).
+ * *MAP gets the new map, or BEFORE itself if nothing changed. Returns 0 or -errno. */
+int hpp_image_scan(struct hpp_arena *arena, const struct hpp_code_map *before, uint64_t main_address,
+                   const struct hpp_code_map **map);
+
+/* The range that holds ADDRESS, or NULL. */
+static inline const struct hpp_code_range *hpp_image_find(const struct hpp_code_map *map, uint64_t address)
+{
+    uint32_t low = 0, high = map ? map->count : 0;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (address < map->ranges[middle].start)
+            high = middle;
+        else if (address >= map->ranges[middle].end)
+            low = middle + 1;
+        else
+            return &map->ranges[middle];
+    }
+    return NULL;
+}
+
+#endif

@@ -1,0 +1,127 @@
+/* The system calls that the agent makes, as raw calls: they return the result or -errno and leave
+ * libc's errno alone, so that handler, writer and start-up code can use them. */
+#ifndef HPP_COMMON_SYS_H
+#define HPP_COMMON_SYS_H
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "common/arch.h"
+
+#define HPP_SYSCALL(name, a, b, c, d, e, f)                                                                     \
+    hpp_arch_syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* The kernel's struct sigaction (arch/x86/include/uapi/asm/signal.h), which is not libc's. */
+struct hpp_kernel_sigaction {
+    void *handler;
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+
+static inline long hpp_sys_open(const char *path, int flags, int mode)
+{
+    return HPP_SYSCALL(openat, AT_FDCWD, path, flags | O_CLOEXEC, mode, 0, 0);
+}
+
+static inline long hpp_sys_close(int fd)
+{
+    return HPP_SYSCALL(close, fd, 0, 0, 0, 0, 0);
+}
+
+static inline long hpp_sys_read(int fd, void *to, size_t size)
+{
+    return HPP_SYSCALL(read, fd, to, size, 0, 0, 0);
+}
+
+static inline long hpp_sys_pread(int fd, void *to, size_t size, uint64_t offset)
+{
+    return HPP_SYSCALL(pread64, fd, to, size, offset, 0, 0);
+}
+
+static inline long hpp_sys_write(int fd, const void *from, size_t size)
+{
+    return HPP_SYSCALL(write, fd, from, size, 0, 0, 0);
+}
+
+static inline long hpp_sys_fstat(int fd, struct stat *status)
+{
+    return HPP_SYSCALL(newfstatat, fd, "", status, AT_EMPTY_PATH, 0, 0);
+}
+
+/* Memory. Results that are addresses are tested with hpp_sys_failed. */
+static inline long hpp_sys_mmap(void *at, size_t size, int protection, int flags, int fd, uint64_t offset)
+{
+    return HPP_SYSCALL(mmap, at, size, protection, flags, fd, offset);
+}
+
+static inline int hpp_sys_failed(long result)
+{
+    return (unsigned long)result > -4096UL;
+}
+
+static inline long hpp_sys_munmap(uint64_t at, size_t size)
+{
+    return HPP_SYSCALL(munmap, at, size, 0, 0, 0, 0);
+}
+
+static inline long hpp_sys_mprotect(uint64_t at, size_t size, int protection)
+{
+    return HPP_SYSCALL(mprotect, at, size, protection, 0, 0, 0);
+}
+
+static inline long hpp_sys_madvise(uint64_t at, size_t size, int advice)
+{
+    return HPP_SYSCALL(madvise, at, size, advice, 0, 0, 0);
+}
+
+static inline long hpp_sys_mremap_fixed(uint64_t from, size_t size, uint64_t to)
+{
+    return HPP_SYSCALL(mremap, from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to, 0);
+}
+
+static inline int hpp_sys_getpid(void)
+{
+    return (int)HPP_SYSCALL(getpid, 0, 0, 0, 0, 0, 0);
+}
+
+static inline int hpp_sys_gettid(void)
+{
+    return (int)HPP_SYSCALL(gettid, 0, 0, 0, 0, 0, 0);
+}
+
+static inline uint64_t hpp_sys_now(clockid_t clock)
+{
+    struct timespec now = {0, 0};
+    HPP_SYSCALL(clock_gettime, clock, &now, 0, 0, 0, 0);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Sets the calling thread's signal mask to *MASK and gives the old one to *OLD (either may be NULL). */
+static inline long hpp_sys_sigmask(int how, const uint64_t *mask, uint64_t *old)
+{
+    return HPP_SYSCALL(rt_sigprocmask, how, mask, old, sizeof *mask, 0, 0);
+}
+
+static inline long hpp_sys_sigaction(int signal, const struct hpp_kernel_sigaction *action,
+                                     struct hpp_kernel_sigaction *old)
+{
+    return HPP_SYSCALL(rt_sigaction, signal, action, old, sizeof action->mask, 0, 0);
+}
+
+/* Copies SIZE bytes at ADDRESS of this very memory without touching them itself: unmapped memory gives
+ * -EFAULT, not a signal. Returns the number of bytes copied, or -errno. */
+static inline long hpp_sys_copy_own_memory(void *to, uint64_t address, size_t size)
+{
+    struct iovec local = {to, size};
+    struct iovec remote = {(void *)address, size};
+    return HPP_SYSCALL(process_vm_readv, hpp_sys_getpid(), &local, 1, &remote, 1, 0);
+}
+
+#endif
