@@ -23,7 +23,10 @@ BURN_FUNCTION(compress, 31)
 BURN_FUNCTION(check, 37)
 BURN_FUNCTION(emit, 41)
 
-#define WORK(name) {#name, name, 0, 0, 0}
+#define WORK(name)           \
+    {                        \
+#name, name, 0, 0, 0 \
+    }
 static struct {
     const char *name;
     work_fn *call;

@@ -1,0 +1,146 @@
+/* Programs with ideas of their own about signals: `handler` takes SIGPROF and ITIMER_PROF for itself
+ * and counts, `default` and `ignored` look at and set the disposition, `blocked` blocks every signal
+ * while it works and looks for pending ones, `sigwait` takes its signals that way, `altstack` handles
+ * one on an alternate stack, `errno` looks whether errno changes while it works. The second argument
+ * gives seconds of CPU (default 0.3).
+ * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls */
+#include "burn.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static double budget_seconds = 0.3;
+static volatile sig_atomic_t caught;
+
+BURN_FUNCTION(work, 3)
+
+static void on_signal(int number)
+{
+    (void)number;
+    caught++;
+}
+
+/* At 50 Hz of its own: a tenth of that would mean that its signals are lost, twice that somebody
+ * else's get in. */
+static int run_handler(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, seen;
+    struct itimerval timer = {{0, 20000}, {0, 20000}};
+    work(budget_seconds);
+    sigaction(SIGPROF, &action, NULL);
+    setitimer(ITIMER_PROF, &timer, NULL);
+    work(4 * budget_seconds);
+    memset(&timer, 0, sizeof(timer));
+    setitimer(ITIMER_PROF, &timer, NULL);
+    sigaction(SIGPROF, NULL, &seen);
+    double expected = 4 * budget_seconds * 50;
+    printf("its own handler stands: %d\n", seen.sa_handler == on_signal);
+    printf("its own timer's signals: %s\n", caught < expected / 10  ? "lost"
+                                            : caught > 2 * expected ? "too many"
+                                                                    : "fine");
+    return 0;
+}
+
+static int run_default(void)
+{
+    struct sigaction seen;
+    sigaction(SIGPROF, NULL, &seen);
+    printf("SIGPROF at start: %s\n", seen.sa_handler == SIG_DFL ? "default" : "not default");
+    work(budget_seconds);
+    signal(SIGPROF, SIG_DFL);
+    work(budget_seconds);
+    printf("still here\n");
+    return 0;
+}
+
+static int run_ignored(void)
+{
+    signal(SIGPROF, SIG_IGN);
+    work(budget_seconds);
+    raise(SIGPROF);
+    printf("still here\n");
+    return 0;
+}
+
+static int run_blocked(void)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &old);
+    printf("SIGPROF blocked at start: %d\n", sigismember(&old, SIGPROF));
+    work(budget_seconds);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    work(budget_seconds);
+    printf("still here\n");
+    return 0;
+}
+
+static int run_sigwait(void)
+{
+    sigset_t set;
+    int number = 0;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    work(budget_seconds);
+    kill(getpid(), SIGTERM);
+    int result = sigwait(&set, &number);
+    printf("sigwait %d: signal %d\n", result, number);
+    return 0;
+}
+
+static int run_altstack(void)
+{
+    stack_t stack = {.ss_size = (size_t)sysconf(_SC_MINSIGSTKSZ) + 16384};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+    stack.ss_sp = malloc(stack.ss_size);
+    sigaltstack(&stack, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    for (int i = 0; i < 100; i++) {
+        work(budget_seconds / 100);
+        raise(SIGUSR1);
+    }
+    sigaltstack(NULL, &stack);
+    printf("caught %d, flags %d\n", (int)caught, stack.ss_flags);
+    return 0;
+}
+
+static int run_errno(void)
+{
+    uint64_t value = 1;
+    int changed = 0;
+    double end = burn_clock() + budget_seconds;
+    while (burn_clock() < end) {
+        errno = 4242;
+        for (int i = 0; i < 1000000; i++)
+            value = value * 3 + (uint64_t)i;
+        burn_sink = value;
+        changed += errno != 4242;
+    }
+    printf("errno changed %d times\n", changed);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+} cases[] = {
+    {"handler", run_handler}, {"default", run_default},   {"ignored", run_ignored}, {"blocked", run_blocked},
+    {"sigwait", run_sigwait}, {"altstack", run_altstack}, {"errno", run_errno},
+};
+
+int main(int argc, char **argv)
+{
+    if (argc > 2)
+        budget_seconds = atof(argv[2]);
+    for (size_t i = 0; argc > 1 && i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (!strcmp(argv[1], cases[i].name))
+            return cases[i].run();
+    fprintf(stderr, "usage: signals CASE [SECONDS]\n");
+    return 2;
+}
