@@ -1,0 +1,35 @@
+#!/usr/bin/env bats
+# Frame pointers that are none: the program must not notice, frame 0 must be right, and each stack must end.
+
+load helper
+
+setup() {
+    hpprof_setup
+}
+
+# corrupt VALIDATE
+corrupt() {
+    agent HPPROF_VALIDATE="$1" HPPROF_FREQ=997 HPPROF_OUT="$PWD/corrupt.pb" "$PROGRAMS/corrupt" 4.6 >out
+    [ "$(cat out)" = 'passes: 8 kinds' ]
+    [ "$(profile_comments corrupt.pb | sed -n 's/^hpprof.process .*validate=\([a-z]*\).*/\1/p')" = "$1" ]
+    hpprof flamegraph --folded corrupt.pb >folded
+    sort -k2nr folded | head
+    # frame 0: the loop is nearly all that the main thread does
+    check "$(folded_weight '(^|;)corrupt_loop$' <folded)" '>=' 4000
+    check "$(grep -v ';flip[;]' folded | folded_share '(^|;)corrupt_loop$')" '>=' 97
+    # each stack ends: with the loop and no more than the one plausible caller, below [unfinished]
+    grep 'corrupt_loop' folded >loop
+    check "$(folded_share '^\[unfinished\];(.*;)?corrupt_loop$' <loop)" '==' 100
+    check "$(awk -F';' 'NF > depth { depth = NF } END { print depth }' loop)" '<=' 5
+    # and is counted
+    hpprof report corrupt.pb | tail -3 | tee footer
+    grep -Ei 'unfinished|did not reach' footer
+}
+
+@test "HPPROF_VALIDATE=auto" {
+    corrupt auto
+}
+
+@test "HPPROF_VALIDATE=pipe" {
+    corrupt pipe
+}

@@ -1,0 +1,100 @@
+#!/usr/bin/env bats
+# Programs whose shares and stacks are known: the profile must say the same, whatever the remap did.
+# Sampled below the kernel's tick rate, so that (nearly) each sample is a signal of its own.
+
+load helper
+
+# profile REMAP PROGRAM ARGUMENT…: into PROGRAM.REMAP.{pb,out,folded}
+profile() {
+    local remap=$1 name=$2.$1
+    shift
+    agent HPPROF_OUT="$PWD/$name.pb" HPPROF_FREQ=249 HPPROF_REMAP="$remap" \
+        "$PROGRAMS/$1" "${@:2}" >"$name.out" 2>"$name.err"
+    hpprof flamegraph --folded "$name.pb" >"$name.folded"
+}
+
+setup_file() {
+    hpprof_setup
+    cd "$BATS_FILE_TMPDIR" || return
+    profile off shares_fixed 4.6 &
+    profile off shares_drawn 4.6
+    wait
+    profile anon shares_fixed 4.6 &
+    profile anon shares_drawn 4.6 "$(sed -n 's/seed //p' shares_drawn.off.err)"
+    wait
+}
+
+setup() {
+    cd "$BATS_FILE_TMPDIR" || return
+}
+
+# check_shares NAME: each line `FUNCTION PER-CENT …` of the program against the profile
+check_shares() {
+    local function percent got
+    cat "$1.out"
+    while read -r function percent _; do
+        got=$(folded_share "(^|;)$function\$" <"$1.folded")
+        check "$got" '<=' "$(awk "BEGIN { print $percent + 5 }")" "$function, $percent % by the clock"
+        check "$got" '>=' "$(awk "BEGIN { print $percent - 5 }")" "$function, $percent % by the clock"
+    done <"$1.out"
+}
+
+@test "at least 1,000 signals in each profile" {
+    for name in shares_fixed.off shares_fixed.anon shares_drawn.off shares_drawn.anon; do
+        [ "$(wc -l <$name.out)" -ge 3 ]
+        check "$(profile_samples $name.pb)" '>=' 1000 $name
+    done
+}
+
+@test "60/30/10: shares within 5 points, remap off" {
+    check_shares shares_fixed.off
+    check "$(folded_share '(^|;)alpha_work$' <shares_fixed.off.folded)" '>=' 55
+    check "$(folded_share '(^|;)alpha_work$' <shares_fixed.off.folded)" '<=' 65
+}
+
+@test "60/30/10: shares within 5 points, remap at start" {
+    check_shares shares_fixed.anon
+    check "$(folded_share '(^|;)beta_work$' <shares_fixed.anon.folded)" '>=' 25
+    check "$(folded_share '(^|;)beta_work$' <shares_fixed.anon.folded)" '<=' 35
+}
+
+@test "drawn shares: within 5 points, remap off" {
+    check_shares shares_drawn.off
+}
+
+@test "drawn shares: within 5 points, remap at start" {
+    check_shares shares_drawn.anon
+}
+
+@test "stacks are whole to main, through chains that are known" {
+    local chains='(^|;)main;drive;(alpha;alpha_step;alpha_work|beta;beta_work|gamma_work)$' remap
+    for remap in off anon; do
+        sort -k2nr shares_fixed.$remap.folded | head -5
+        check "$(folded_share "$chains" <shares_fixed.$remap.folded)" '>=' 97 "remap $remap"
+        check "$(folded_share '^\[(unfinished|truncated)\]' <shares_fixed.$remap.folded)" '<' 3 "remap $remap"
+    done
+}
+
+@test "stacks are whole to main, through recursions of a drawn depth" {
+    local remap function depth good
+    for remap in off anon; do
+        good=0
+        while read -r function _ depth; do
+            good=$((good + $(folded_weight "(^|;)main;serve;(descend;){$depth}$function\$" \
+                <shares_drawn.$remap.folded)))
+        done <shares_drawn.$remap.out
+        check "$((100 * good))" '>=' $((97 * $(profile_samples shares_drawn.$remap.pb))) "remap $remap"
+    done
+}
+
+@test "the remap moved the programs' text, and the names are the same without it" {
+    huge_pages_on || skip "transparent huge pages are off"
+    for name in shares_fixed shares_drawn; do
+        profile_comments $name.anon.pb | grep "^hpprof.remap .* image=.*/$name\$"
+        ! profile_comments $name.off.pb | grep '^hpprof.remap '
+        for remap in off anon; do # names of what was seen more than by chance, and of all above
+            awk '$NF >= 3 { sub(/ [0-9]+$/, ""); print }' $name.$remap.folded | tr ';' '\n' | sort -u >$name.$remap.names
+        done
+        same $name.off.names $name.anon.names
+    done
+}
