@@ -1,0 +1,118 @@
+/* hpprof: the table of commands, and what is common to them: --help, --version, usage errors. Offline only.
+ */
+#include "cli/commands.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct hpp_command commands[] = {
+#if __has_include("cli/cmd_record.c")
+    {"record", HPP_RECORD_OPTION, "[OPTION]... [--] COMMAND [ARGUMENT]...",
+     "run COMMAND and profile it and all its descendants", 1, INT32_MAX, true, hpp_cmd_record},
+#endif
+    {"report", HPP_REPORT_OPTION, "[OPTION]... [FILE]", "print where the CPU time went (FILE: hpprof.pb)", 0,
+     1, false, hpp_cmd_report},
+    {"flamegraph", HPP_FLAMEGRAPH_OPTION, "[OPTION]... [FILE]",
+     "draw the stacks as an SVG to zoom and search (hpprof.pb to hpprof.svg)", 0, 1, false,
+     hpp_cmd_flamegraph},
+    {"symbolize", HPP_SYMBOLIZE_OPTION, "FILE -o OUT",
+     "write the profile with names, for pprof readers elsewhere", 1, 1, false, hpp_cmd_symbolize},
+    {"perf-map", HPP_PERF_MAP_OPTION, "FILE [-o MAP]",
+     "write names of moved text for perf (to /tmp/perf-PID.map)", 1, 1, false, hpp_cmd_perf_map},
+    {"merge", HPP_MERGE_OPTION, "FILE... -o OUT", "write several profiles as one", 1, INT32_MAX, false,
+     hpp_cmd_merge},
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+void hpp_complain(const char *format, ...)
+{
+    va_list list;
+
+    fflush(stdout);
+    fputs("hpprof: ", stderr);
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
+    fputc('\n', stderr);
+}
+
+static void print_commands(FILE *out)
+{
+    fputs("usage: hpprof COMMAND [OPTION]... [ARGUMENT]...\n\n", out);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n`hpprof help COMMAND` tells its options. One program alone, without this command:\n"
+          "  LD_PRELOAD=libhpprof.so PROGRAM   leaves hpprof.PROGRAM.PID.pb\n",
+          out);
+}
+
+static const struct hpp_command *find_command(const char *name)
+{
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    hpp_complain("'%s' is no command: `hpprof --help` lists them", name);
+    return NULL;
+}
+
+/* What was printed must have arrived: a full disk is a failure. */
+static int finish(int status)
+{
+    if ((fflush(stdout) || ferror(stdout)) && status == HPP_EXIT_OK) {
+        hpp_complain("cannot write to standard output: %m");
+        return HPP_EXIT_FAILED;
+    }
+    return status;
+}
+
+static int run(const struct hpp_command *command, int argc, char **argv)
+{
+    struct hpp_arguments arguments = {0};
+    bool help = false;
+
+    if (hpp_arguments_parse(command, argc, argv, &arguments, &help))
+        return HPP_EXIT_USAGE;
+    if (help) {
+        hpp_arguments_help(command);
+        return HPP_EXIT_OK;
+    }
+    if (arguments.operand_count < command->operands_min) {
+        hpp_complain("%s: missing argument: hpprof %s %s", command->name, command->name, command->synopsis);
+        return HPP_EXIT_USAGE;
+    }
+    if (arguments.operand_count > command->operands_max) {
+        hpp_complain("%s: '%s' is one argument too many: hpprof %s %s", command->name,
+                     arguments.operands[command->operands_max], command->name, command->synopsis);
+        return HPP_EXIT_USAGE;
+    }
+    return command->run(&arguments);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+    const struct hpp_command *command;
+
+    if (!name) {
+        print_commands(stderr);
+        return HPP_EXIT_USAGE;
+    }
+    if (!strcmp(name, "--version") || !strcmp(name, "version")) {
+        puts("hpprof " HPP_VERSION);
+        return finish(HPP_EXIT_OK);
+    }
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || (!strcmp(name, "help") && argc == 2)) {
+        print_commands(stdout);
+        return finish(HPP_EXIT_OK);
+    }
+    command = find_command(strcmp(name, "help") ? name : argv[2]);
+    if (!command)
+        return HPP_EXIT_USAGE;
+    if (!strcmp(name, "help")) {
+        hpp_arguments_help(command);
+        return finish(HPP_EXIT_OK);
+    }
+    return finish(run(command, argc - 1, argv + 1));
+}

@@ -1,0 +1,23 @@
+/* Memory for the operator's side: growing arrays and a bump arena. A command that runs out of memory has
+ * nothing left to try, so these end the process with one line and status 1. Offline only. */
+#ifndef HPP_SYMBOLIZER_MEMORY_H
+#define HPP_SYMBOLIZER_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void *hpp_memory_get(size_t size);                     /* zeroed; free() it */
+void *hpp_memory_copy(const void *bytes, size_t size); /* free() it */
+
+/* ARRAY with room for at least COUNT items of SIZE bytes, moved if it must be; *CAPACITY in items. */
+void *hpp_memory_room(void *array, size_t *capacity, size_t count, size_t size);
+
+/* Many small pieces that are all dropped together; zero-initialised is empty. */
+struct hpp_arena {
+    struct hpp_arena_block *blocks;
+};
+void *hpp_arena_get(struct hpp_arena *arena, size_t size); /* aligned to 16, not zeroed */
+void hpp_arena_reset(struct hpp_arena *arena);             /* drops every piece, keeps one block to reuse */
+void hpp_arena_free(struct hpp_arena *arena);
+
+#endif

@@ -1,0 +1,56 @@
+/* Files that appear whole or not at all. Offline only. */
+#include "symbolizer/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int fail(int result, const char *path, char error[HPP_ERROR_SIZE])
+{
+    snprintf(error, HPP_ERROR_SIZE, "cannot write %s: %s", path, strerror(-result));
+    return result;
+}
+
+int hpp_output_open(struct hpp_output *output, const char *path, mode_t mode, char error[HPP_ERROR_SIZE])
+{
+    struct stat status;
+    int descriptor, length;
+
+    *output->temporary = '\0';
+    if (!strcmp(path, "-"))
+        path = "/dev/stdout";
+    length = snprintf(output->path, sizeof output->path, "%s", path);
+    if (!*path || length >= (int)sizeof output->path)
+        return fail(*path ? -ENAMETOOLONG : -ENOENT, path, error);
+    if (!stat(path, &status) && !S_ISREG(status.st_mode)) {
+        descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    } else {
+        snprintf(output->temporary, sizeof output->temporary, "%s.%ld.tmp", path, (long)getpid());
+        descriptor = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    }
+    if (descriptor < 0)
+        return fail(-errno, path, error);
+    output->file = fdopen(descriptor, "w");
+    if (!output->file) {
+        close(descriptor);
+        return fail(-ENOMEM, path, error);
+    }
+    return 0;
+}
+
+int hpp_output_close(struct hpp_output *output, int result, char error[HPP_ERROR_SIZE])
+{
+    if (fflush(output->file) && !result)
+        result = -errno;
+    if (fclose(output->file) && !result)
+        result = -errno;
+    if (!result && *output->temporary && rename(output->temporary, output->path))
+        result = -errno;
+    if (!result)
+        return 0;
+    if (*output->temporary)
+        unlink(output->temporary);
+    return fail(result, output->path, error);
+}
