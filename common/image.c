@@ -14,6 +14,7 @@
 /* A scan in progress. */
 struct scan {
     struct hpp_arena *arena;
+    struct hpp_arena *map_arena;
     const struct hpp_code_map *before;
     struct hpp_code_range *ranges;
     uint32_t count;
@@ -34,7 +35,7 @@ static int add_range(struct scan *scan, const struct hpp_segment *segment)
         struct hpp_code_range *ranges;
         if (capacity > RANGES_MAX)
             return -E2BIG;
-        ranges = hpp_arena_allocate(scan->arena, capacity * sizeof *ranges);
+        ranges = hpp_arena_allocate(scan->map_arena, capacity * sizeof *ranges);
         if (!ranges)
             return -ENOMEM;
         for (uint32_t i = 0; i < scan->count; i++)
@@ -67,7 +68,7 @@ static int add_segment(struct scan *scan, const struct hpp_image *image, uint64_
 
     if (!segment)
         return -ENOMEM;
-    *segment = (struct hpp_segment){image, start, end, file_offset, file_end, scan->serials++};
+    *segment = (struct hpp_segment){image, start, end, file_offset, file_end, scan->serials++, 0};
     scan->changed = 1;
     return add_range(scan, segment);
 }
@@ -87,7 +88,8 @@ static int read_header(const struct scan *scan, const struct hpp_maps_line *line
         source.memory = scan->header;
         error = hpp_elf_header_read(&source, header);
     }
-    if (error && line->inode) {
+    /* Opening a device, or a memfd's name, would open something else. */
+    if (error && line->inode && !hpp_text_after(line->path, "/dev/") && !hpp_text_after(line->path, "/memfd:")) {
         source.memory = 0;
         source.fd = (int)hpp_sys_open(line->path, O_RDONLY | O_NONBLOCK, 0);
         if (source.fd < 0)
@@ -136,8 +138,8 @@ static int is_same(const struct hpp_segment *segment, const struct hpp_maps_line
 {
     const struct hpp_image *image = segment->image;
 
-    if (hpp_text_after(line->path, "[anon:") || !line->path[0] || hpp_text_equal(line->path, "//anon"))
-        return 1; /* moved text, or code made at run time as before */
+    if (hpp_text_after(line->path, "[anon:") || !line->path[0])
+        return segment->moved || image->kind == HPP_IMAGE_ANONYMOUS;
     return image->device == line->device && image->inode == line->inode && hpp_text_equal(image->path, line->path) &&
            (image->kind == HPP_IMAGE_VDSO ||
             line->offset - segment->file_offset == line->start - segment->start);
@@ -187,7 +189,7 @@ static int publish(struct scan *scan, const struct hpp_code_map **result)
         *result = scan->before;
         return 0;
     }
-    map = hpp_arena_allocate(scan->arena, sizeof *map + scan->count * sizeof map->ranges[0]);
+    map = hpp_arena_allocate(scan->map_arena, sizeof *map + scan->count * sizeof map->ranges[0]);
     if (!map)
         return -ENOMEM;
     map->count = scan->count;
@@ -198,17 +200,18 @@ static int publish(struct scan *scan, const struct hpp_code_map **result)
     return 0;
 }
 
-int hpp_image_scan(struct hpp_arena *arena, const struct hpp_code_map *before, uint64_t main_address,
-                   const struct hpp_code_map **map)
+int hpp_image_scan(struct hpp_arena *arena, struct hpp_arena *map_arena, const struct hpp_code_map *before,
+                   uint64_t main_address, const struct hpp_code_map **map)
 {
     struct hpp_maps maps;
     struct hpp_maps_line line;
-    struct scan *scan = hpp_arena_allocate(arena, sizeof *scan);
+    struct scan *scan = hpp_arena_allocate(map_arena, sizeof *scan);
     int more, error;
 
     if (!scan)
         return -ENOMEM;
     scan->arena = arena;
+    scan->map_arena = map_arena;
     scan->before = before;
     scan->serials = before ? before->serials : 0;
     error = hpp_maps_open(&maps);

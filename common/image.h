@@ -32,7 +32,8 @@ struct hpp_segment {
     uint64_t end;
     uint64_t file_offset; /* of the byte at start */
     uint64_t file_end;    /* address behind the last byte that comes from the file */
-    uint32_t serial;      /* 0, 1, 2, … in order of discovery; the main program's is 0 */
+    uint32_t serial; /* 0, 1, 2, … in order of discovery; the main program's is 0 */
+    int moved;       /* some of it lies on anonymous huge pages now; set before the map is published */
 };
 
 struct hpp_code_range {
@@ -48,12 +49,14 @@ struct hpp_code_map {
     struct hpp_code_range ranges[];
 };
 
-/* Reads /proc/self/maps and makes the present code map, with memory from ARENA. Segments that BEFORE
- * (NULL at the start) already knows are taken over from it, so that text which has been moved keeps its
- * file. MAIN_ADDRESS is an address in the main program (its entry; only used with BEFORE == NULL).
- * *MAP gets the new map, or BEFORE itself if nothing changed. Returns 0 or -errno. */
-int hpp_image_scan(struct hpp_arena *arena, const struct hpp_code_map *before, uint64_t main_address,
-                   const struct hpp_code_map **map);
+/* Reads /proc/self/maps and makes the present code map. Images and segments come from ARENA and stay;
+ * the map and what the scan needs come from MAP_ARENA, which the caller may reset when nobody uses the
+ * map any more. Segments that BEFORE (NULL at the start) already knows are taken over from it, so that
+ * text which has been moved keeps its file. MAIN_ADDRESS is an address in the main program (its entry;
+ * only used with BEFORE == NULL). *MAP gets the new map, or BEFORE itself if nothing changed. Returns 0
+ * or -errno. */
+int hpp_image_scan(struct hpp_arena *arena, struct hpp_arena *map_arena, const struct hpp_code_map *before,
+                   uint64_t main_address, const struct hpp_code_map **map);
 
 /* The range that holds ADDRESS, or NULL. */
 static inline const struct hpp_code_range *hpp_image_find(const struct hpp_code_map *map, uint64_t address)

@@ -1,0 +1,251 @@
+/* Distinct stacks, locations and strings. Writer. */
+#include "profiler/aggregate.h"
+
+#include <errno.h>
+
+#include "common/text.h"
+#include "profiler/ring.h"
+#include "profiler/walk.h"
+#include "profiler/signal_safe.h"
+
+#define STACK_SLOTS 4096u
+#define STACK_MEMORY (8u << 20) /* between two flushes; more is lost, and counted */
+#define TABLE_MEMORY (64u << 20)
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
+    return hash ^ hash >> 29;
+}
+
+/* An array twice as large in *ARRAY; the old one stays in the arena, at most as much again. */
+static int grow(struct hpp_arena *arena, void **array, uint32_t *capacity, uint32_t first, size_t size)
+{
+    uint32_t bigger = *capacity ? *capacity * 2 : first;
+    uint8_t *to = hpp_arena_allocate(arena, bigger * size);
+    const uint8_t *from = *array;
+
+    if (!to)
+        return -ENOMEM;
+    for (size_t i = 0; i < *capacity * size; i++)
+        to[i] = from[i];
+    *array = to;
+    *capacity = bigger;
+    return 0;
+}
+
+/* The length of the UTF-8 character at BYTES, or 0 if there is none (RFC 3629). */
+static unsigned utf8_length(const unsigned char *bytes)
+{
+    unsigned c = bytes[0], count = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+
+    for (unsigned i = 1; i < count; i++)
+        if ((bytes[i] & 0xc0) != 0x80)
+            return 0;
+    if ((c == 0xe0 && bytes[1] < 0xa0) || (c == 0xed && bytes[1] > 0x9f) || (c == 0xf0 && bytes[1] < 0x90) ||
+        (c == 0xf4 && bytes[1] > 0x8f))
+        return 0;
+    return count;
+}
+
+static void make_utf8(char *string)
+{
+    while (*string) {
+        unsigned length = utf8_length((const unsigned char *)string);
+        if (!length)
+            *string = '?';
+        string += length ? length : 1;
+    }
+}
+
+uint32_t hpp_aggregate_string(struct hpp_aggregate *aggregate, const char *string)
+{
+    char *copy;
+
+    for (uint32_t i = aggregate->string_count; i-- > 0;)
+        if (hpp_text_equal(aggregate->strings[i], string))
+            return i;
+    if (aggregate->string_count == aggregate->string_capacity &&
+        grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256, sizeof(char *)))
+        return 0;
+    copy = hpp_arena_copy(&aggregate->arena, string);
+    if (!copy)
+        return 0;
+    make_utf8(copy);
+    aggregate->strings[aggregate->string_count] = copy;
+    return aggregate->string_count++;
+}
+
+int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_code_map *map)
+{
+    while (aggregate->segment_capacity < map->serials)
+        if (grow(&aggregate->arena, (void **)&aggregate->segments, &aggregate->segment_capacity, 128, sizeof(void *)))
+            return -ENOMEM;
+    for (uint32_t i = 0; i < map->count; i++)
+        aggregate->segments[map->ranges[i].segment->serial] = map->ranges[i].segment;
+    aggregate->segment_count = map->serials;
+    return 0;
+}
+
+/* Makes the location table's index anew, for twice as many. */
+static int grow_locations(struct hpp_aggregate *aggregate)
+{
+    uint32_t slots;
+    uint32_t *index;
+
+    if (grow(&aggregate->arena, (void **)&aggregate->locations, &aggregate->location_capacity, 1024,
+             sizeof(struct hpp_location)))
+        return -ENOMEM;
+    slots = aggregate->location_capacity * 2;
+    index = hpp_arena_allocate(&aggregate->arena, slots * sizeof *index);
+    if (!index)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < aggregate->location_count; i++) {
+        const struct hpp_location *location = &aggregate->locations[i];
+        uint32_t at = (uint32_t)mix(location->mapping, location->address) & (slots - 1);
+        while (index[at])
+            at = (at + 1) & (slots - 1);
+        index[at] = i + 1;
+    }
+    aggregate->location_index = index;
+    aggregate->location_slots = slots;
+    return 0;
+}
+
+/* The id of the location, added if new; 0 where there is no memory. */
+static uint32_t location_id(struct hpp_aggregate *aggregate, uint64_t address, uint32_t mapping)
+{
+    uint32_t at;
+
+    if ((!aggregate->location_slots || aggregate->location_count == aggregate->location_capacity) &&
+        grow_locations(aggregate))
+        return 0;
+    at = (uint32_t)mix(mapping, address) & (aggregate->location_slots - 1);
+    for (; aggregate->location_index[at]; at = (at + 1) & (aggregate->location_slots - 1)) {
+        const struct hpp_location *location = &aggregate->locations[aggregate->location_index[at] - 1];
+        if (location->address == address && location->mapping == mapping)
+            return aggregate->location_index[at];
+    }
+    aggregate->locations[aggregate->location_count++] = (struct hpp_location){address, mapping};
+    return aggregate->location_index[at] = aggregate->location_count;
+}
+
+int hpp_aggregate_init(struct hpp_aggregate *aggregate)
+{
+    *aggregate = (struct hpp_aggregate){.arena.limit = TABLE_MEMORY, .stack_arena.limit = STACK_MEMORY};
+    aggregate->last = &aggregate->first;
+    if (grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256, sizeof(char *)))
+        return -ENOMEM;
+    aggregate->strings[aggregate->string_count++] = "";
+    /* their addresses only tell them apart; they are written without */
+    if (location_id(aggregate, 0, UINT32_MAX) != HPP_LOCATION_UNFINISHED ||
+        location_id(aggregate, 1, UINT32_MAX) != HPP_LOCATION_TRUNCATED)
+        return -ENOMEM;
+    return 0;
+}
+
+/* Writes the record's location ids to IDS. Returns their number, or 0 where there is no memory. */
+static uint32_t resolve(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, const uint64_t *record,
+                        uint32_t *ids)
+{
+    uint32_t count = HPP_RECORD_FRAMES(record[0]);
+    enum hpp_walk_end end = HPP_RECORD_END(record[0]);
+
+    for (uint32_t i = 0; i < count; i++) {
+        /* a return address may be the first byte of the next function: the call is before it */
+        uint64_t address = record[HPP_RECORD_WORDS + i] - (i > 0);
+        const struct hpp_code_range *range = hpp_image_find(map, address);
+        ids[i] = location_id(aggregate, address, range ? range->segment->serial + 1 : 0);
+        if (!ids[i])
+            return 0;
+    }
+    if (end == HPP_WALK_TRUNCATED)
+        ids[count++] = HPP_LOCATION_TRUNCATED;
+    else if (end != HPP_WALK_ROOT)
+        ids[count++] = HPP_LOCATION_UNFINISHED;
+    return count;
+}
+
+static int is_stack(const struct hpp_stack *stack, uint64_t hash, int tid, uint32_t name, uint32_t count,
+                    const uint32_t *ids)
+{
+    if (stack->hash != hash || stack->tid != tid || stack->name != name || stack->count != count)
+        return 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (stack->locations[i] != ids[i])
+            return 0;
+    return 1;
+}
+
+/* Makes the index of stacks anew, for twice as many. */
+static int grow_stacks(struct hpp_aggregate *aggregate)
+{
+    uint32_t slots = aggregate->stack_slots ? aggregate->stack_slots * 2 : STACK_SLOTS;
+    struct hpp_stack **index = hpp_arena_allocate(&aggregate->stack_arena, slots * sizeof *index);
+
+    if (!index)
+        return -ENOMEM;
+    for (struct hpp_stack *stack = aggregate->first; stack; stack = stack->next) {
+        uint32_t at = (uint32_t)stack->hash & (slots - 1);
+        while (index[at])
+            at = (at + 1) & (slots - 1);
+        index[at] = stack;
+    }
+    aggregate->stack_index = index;
+    aggregate->stack_slots = slots;
+    return 0;
+}
+
+static struct hpp_stack *find_stack(struct hpp_aggregate *aggregate, int tid, uint32_t name, uint32_t count,
+                                    const uint32_t *ids)
+{
+    uint64_t hash = mix((uint64_t)tid << 32, name);
+    struct hpp_stack *stack;
+    uint32_t at;
+
+    for (uint32_t i = 0; i < count; i++)
+        hash = mix(hash, ids[i]);
+    if (aggregate->stack_count * 2 >= aggregate->stack_slots && grow_stacks(aggregate))
+        return NULL;
+    at = (uint32_t)hash & (aggregate->stack_slots - 1);
+    for (; aggregate->stack_index[at]; at = (at + 1) & (aggregate->stack_slots - 1))
+        if (is_stack(aggregate->stack_index[at], hash, tid, name, count, ids))
+            return aggregate->stack_index[at];
+    stack = hpp_arena_allocate(&aggregate->stack_arena, sizeof *stack + count * sizeof ids[0]);
+    if (!stack)
+        return NULL;
+    *stack = (struct hpp_stack){.hash = hash, .tid = tid, .name = name, .count = count};
+    for (uint32_t i = 0; i < count; i++)
+        stack->locations[i] = ids[i];
+    *aggregate->last = stack;
+    aggregate->last = &stack->next;
+    aggregate->stack_index[at] = stack;
+    aggregate->stack_count++;
+    return stack;
+}
+
+void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, const uint64_t *record,
+                       int tid, uint32_t name)
+{
+    uint32_t ids[HPP_DEPTH_MAX + 1];
+    uint32_t count = resolve(aggregate, map, record, ids);
+    struct hpp_stack *stack = count ? find_stack(aggregate, tid, name, count, ids) : NULL;
+    uint32_t weight = HPP_RECORD_WEIGHT(record[0]);
+
+    if (!stack) {
+        aggregate->lost_weight += weight;
+        return;
+    }
+    stack->weight += weight;
+    aggregate->samples += weight;
+}
+
+void hpp_aggregate_clear(struct hpp_aggregate *aggregate)
+{
+    hpp_arena_reset(&aggregate->stack_arena);
+    aggregate->first = NULL;
+    aggregate->last = &aggregate->first;
+    aggregate->stack_index = NULL;
+    aggregate->stack_slots = 0;
+    aggregate->stack_count = 0;
+}

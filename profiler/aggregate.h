@@ -1,0 +1,78 @@
+/* Turns ring records into distinct stacks with weights, and addresses into locations. Writer only (or,
+ * where there is none, the exiting program); memory from its own arenas. */
+#ifndef HPP_PROFILER_AGGREGATE_H
+#define HPP_PROFILER_AGGREGATE_H
+
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "common/image.h"
+
+/* Ids of the two locations that stand for no address; they come first in every file. */
+#define HPP_LOCATION_UNFINISHED 1u
+#define HPP_LOCATION_TRUNCATED 2u
+
+/* A distinct address. Its id in the profile is its index + 1. */
+struct hpp_location {
+    uint64_t address;
+    uint32_t mapping; /* segment serial + 1, or 0 if no segment holds it */
+};
+
+/* A distinct stack of one thread since the last flush. */
+struct hpp_stack {
+    struct hpp_stack *next; /* in order of first appearance */
+    uint64_t hash;
+    uint64_t weight;
+    int tid;
+    uint32_t name;  /* index into strings: the thread's name */
+    uint32_t count; /* of locations, leaf first */
+    uint32_t locations[];
+};
+
+struct hpp_aggregate {
+    struct hpp_arena arena; /* strings, locations: for the life of the process */
+    struct hpp_arena stack_arena; /* stacks: until the next flush */
+
+    const char **strings; /* string table of the profile; [0] is "" */
+    uint32_t string_count;
+    uint32_t string_capacity;
+
+    struct hpp_location *locations;
+    uint32_t location_count;
+    uint32_t location_capacity;
+    uint32_t *location_index; /* hash table of indices + 1 */
+    uint32_t location_slots;  /* its size, a power of two */
+
+    const struct hpp_segment **segments; /* by serial */
+    uint32_t segment_count;
+    uint32_t segment_capacity;
+
+    struct hpp_stack *first;
+    struct hpp_stack **last;
+    struct hpp_stack **stack_index; /* hash table */
+    uint32_t stack_slots;
+    uint32_t stack_count;
+
+    uint64_t samples;     /* weight taken in since the start */
+    uint64_t lost_weight; /* weight for which there was no memory */
+};
+
+/* Makes AGGREGATE ready. Returns 0 or -ENOMEM. */
+int hpp_aggregate_init(struct hpp_aggregate *aggregate);
+
+/* The index of STRING in the string table, added if new, with bytes that are not UTF-8 written as '?'.
+ * 0 (the empty string) where there is no memory. */
+uint32_t hpp_aggregate_string(struct hpp_aggregate *aggregate, const char *string);
+
+/* Takes note of the segments of MAP that are new, so that every serial has its mapping. */
+int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_code_map *map);
+
+/* Adds one ring record (profiler/ring.h) of thread TID with name NAME. What cannot be held is added to
+ * lost_weight. */
+void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, const uint64_t *record,
+                       int tid, uint32_t name);
+
+/* Forgets the stacks: they have been written. */
+void hpp_aggregate_clear(struct hpp_aggregate *aggregate);
+
+#endif

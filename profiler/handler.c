@@ -1,0 +1,99 @@
+/* The SIGPROF handler: one sample of the interrupted thread. */
+#include "profiler/handler.h"
+
+#include <stdatomic.h>
+#include <ucontext.h>
+
+#include "common/sys.h"
+#include "profiler/sampler.h"
+#include "profiler/walk.h"
+#include "profiler/signal_safe.h"
+
+#define ALL_SIGNALS UINT64_MAX
+
+static struct hpp_kernel_sigaction the_program_action;
+
+/* Writes the sample into the slot's ring. */
+static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32_t weight)
+{
+    uint64_t *record = hpp_ring_reserve(&slot->ring);
+    struct hpp_walk walk = {
+        .pc = hpp_arch_pc(context),
+        .sp = hpp_arch_sp(context),
+        .fp = hpp_arch_fp(context),
+        .stack_low = slot->stack_low,
+        .stack_end = slot->stack_end,
+        .root_fp = slot->root_fp,
+        .agent = hpp_sampler.agent,
+        .check_all = hpp_sampler.check_all,
+    };
+    enum hpp_walk_end end;
+    unsigned count;
+
+    if (!record) {
+        atomic_fetch_add_explicit(&slot->dropped, weight, memory_order_relaxed);
+        return;
+    }
+    /* busy before the map is read: the writer frees an old map only when no handler can have it */
+    atomic_exchange(&slot->busy, 1);
+    walk.code = atomic_load(&hpp_sampler.code);
+    count = hpp_walk_frames(&walk, record + HPP_RECORD_WORDS, HPP_DEPTH_MAX, &end, &record[1]);
+    atomic_store_explicit(&slot->busy, 0, memory_order_release);
+    record[0] = HPP_RECORD(count, end, weight);
+    hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + count);
+}
+
+/* Does what this SIGPROF would have done without us: the program sent it or set a timer of its own. */
+static void pass_on(siginfo_t *info, void *context)
+{
+    void *handler = the_program_action.handler;
+
+    if (handler == (void *)SIG_IGN)
+        return;
+    if (handler != (void *)SIG_DFL) {
+        if (the_program_action.flags & SA_SIGINFO)
+            ((void (*)(int, siginfo_t *, void *))handler)(SIGPROF, info, context);
+        else
+            ((void (*)(int))handler)(SIGPROF);
+        return;
+    }
+    /* the default ends the process, as soon as this handler returns and unblocks the signal */
+    hpp_sys_sigaction(SIGPROF, &the_program_action, NULL);
+    HPP_SYSCALL(tgkill, hpp_sys_getpid(), hpp_sys_gettid(), SIGPROF, 0, 0, 0);
+}
+
+void hpp_handler(int signal, siginfo_t *info, void *context)
+{
+    uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
+    struct hpp_slot *slot;
+
+    (void)signal;
+    if (info->si_code != SI_TIMER || !hpp_slot_is_value(value)) {
+        pass_on(info, context);
+        return;
+    }
+    slot = hpp_slot_of(value);
+    if (slot)
+        take_sample(slot, context, 1 + (uint32_t)info->si_overrun);
+    else
+        atomic_fetch_add_explicit(&hpp_sampler.stale, 1, memory_order_relaxed);
+}
+
+int hpp_handler_install(void)
+{
+    struct hpp_kernel_sigaction action = {.handler = (void *)hpp_handler,
+                                          .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | HPP_ARCH_SA_RESTORER,
+                                          .restorer = hpp_arch_sigreturn,
+                                          .mask = ALL_SIGNALS};
+    return (int)hpp_sys_sigaction(SIGPROF, &action, &the_program_action);
+}
+
+void hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hpp_kernel_sigaction *old)
+{
+    struct hpp_kernel_sigaction before = the_program_action;
+
+    if (new)
+        the_program_action = *new;
+    if (old)
+        *old = before;
+}

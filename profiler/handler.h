@@ -1,0 +1,22 @@
+/* The signal handler. */
+#ifndef HPP_PROFILER_HANDLER_H
+#define HPP_PROFILER_HANDLER_H
+
+#include <signal.h>
+
+/* The handler itself: takes one sample of the interrupted thread into its ring. Runs with all signals
+ * blocked; no lock, no allocation, errno untouched, no system call but in hpp_checked_read. A SIGPROF
+ * that is not from one of our timers is dealt with as the program's own disposition says. */
+void hpp_handler(int signal, siginfo_t *info, void *context);
+
+/* Installs it for SIGPROF and remembers the disposition it replaces as the program's own. Returns 0 or
+ * -errno. Start-up code. */
+int hpp_handler_install(void);
+
+/* The program's own disposition of SIGPROF: what was there before, or what it asked for since (*NEW,
+ * if not NULL; only SIG_DFL and SIG_IGN can be kept beside ours). *OLD, if not NULL, gets the former.
+ * Called where the program calls sigaction. */
+struct hpp_kernel_sigaction;
+void hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hpp_kernel_sigaction *old);
+
+#endif

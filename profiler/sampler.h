@@ -1,0 +1,83 @@
+/* The sampler's shared state: what start-up code sets up, the handlers fill and the writer drains. One
+ * a process, in memory that target and writer share. */
+#ifndef HPP_PROFILER_SAMPLER_H
+#define HPP_PROFILER_SAMPLER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "common/image.h"
+#include "profiler/ring.h"
+
+#define HPP_SLOTS 4096u
+#define HPP_THREAD_NAME 16
+
+enum hpp_slot_state {
+    HPP_SLOT_FREE,
+    HPP_SLOT_CLAIMED, /* a thread is setting it up */
+    HPP_SLOT_ACTIVE,  /* a timer may run */
+    HPP_SLOT_ENDED,   /* the thread is gone, its ring may hold samples */
+};
+
+/* One sampled thread. */
+struct hpp_slot {
+    _Atomic uint32_t state;
+    atomic_int busy; /* its handler is running; reads a code map */
+    uint64_t value;  /* what its timer's signals carry: mark, generation, index */
+    int tid;
+    int timer; /* kernel timer id, -1 if none */
+    uint64_t stack_low;
+    uint64_t stack_end;
+    uint64_t root_fp;
+    struct hpp_ring ring;
+    _Atomic uint64_t dropped; /* signals whose sample found the ring full; only ever grows */
+    uint64_t dropped_told;    /* writer: how many of them the profile has */
+    char name[HPP_THREAD_NAME];
+};
+
+struct hpp_sampler {
+    _Atomic(const struct hpp_code_map *) code;
+    const struct hpp_segment *agent; /* the segment of our own code */
+    struct hpp_slot *slots;          /* HPP_SLOTS of them */
+    _Atomic uint32_t slots_used;     /* no slot at or above this was ever claimed */
+    uint64_t period;                 /* ns of CPU time */
+    int check_all;                   /* HPPROF_VALIDATE=pipe */
+    int pid;                         /* the process this state belongs to: a vfork child has another */
+    _Atomic uint64_t stale;          /* signals for a thread that had ended */
+    _Atomic uint64_t unsampled;      /* threads that got no timer */
+    atomic_int stopped;              /* no thread may be armed any more */
+};
+
+extern struct hpp_sampler hpp_sampler;
+
+/* Makes the slots for this process. Start-up code. Returns 0 or -ENOMEM. */
+int hpp_sampler_init(void);
+
+/* Forgets all threads: in a fork child they do not exist. */
+void hpp_sampler_after_fork(void);
+
+/* A slot for the calling thread, CLAIMED, with an empty ring; NULL if there is none (counted). The
+ * caller fills the stack's bounds in and arms it. */
+struct hpp_slot *hpp_slot_claim(void);
+
+/* Gives the slot up: its timer must be disarmed. The writer frees it when it has read the ring. Called
+ * by the thread itself, or by the writer for a thread that is gone. */
+void hpp_slot_end(struct hpp_slot *slot);
+
+/* The slot that a signal's value names, or NULL if its thread has ended or the value is not ours. */
+struct hpp_slot *hpp_slot_of(uint64_t value);
+
+/* Whether VALUE was made by us. */
+int hpp_slot_is_value(uint64_t value);
+
+/* Starts the slot's thread's CPU timer, first signal after a random part of the period. Called by that
+ * thread. Returns 0, or -errno (then the thread is counted as unsampled). */
+int hpp_timer_arm(struct hpp_slot *slot);
+
+/* Stops and deletes the timer. Any thread of the process. */
+void hpp_timer_disarm(struct hpp_slot *slot);
+
+/* Stops the timers of all threads for good. Any thread of the process. */
+void hpp_sampler_stop(void);
+
+#endif
