@@ -133,9 +133,14 @@ $(OUT)/tests/programs/%: tests/programs/%.cc $(OUT)/flags
 
 # ---- benchmarks ----------------------------------------------------------------------------------
 
-$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(TOOL_OBJ)
+# Linked with what they name of the agent's parts, as the agent has them.
+PARTS_OBJ := $(filter-out $(OUT)/agent/preload/%,$(AGENT_OBJ))
+$(OUT)/agent/libparts.a: $(PARTS_OBJ) $(OUT)/links
+	@rm -f $@
+	$(call say,AR  )$(AR) rcs $@ $(PARTS_OBJ)
+$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(OUT)/agent/libparts.a
 	@mkdir -p $(@D)
-	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) -o $@
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(PROTOBUF_C_A) -o $@
 bench-programs: $(BENCH_BIN)  ## build what demo and bench need besides the product
 
 # ---- running -------------------------------------------------------------------------------------
