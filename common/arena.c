@@ -38,6 +38,8 @@ static int add_chunk(struct hpp_arena *arena, size_t need)
     chunk = hpp_arena_map(size);
     if (!chunk)
         return -1;
+    if (arena->no_fork)
+        hpp_sys_madvise((uint64_t)(uintptr_t)chunk, size, MADV_DONTFORK);
     chunk->before = arena->first;
     chunk->size = size;
     arena->first = chunk;
@@ -104,5 +106,5 @@ void hpp_arena_release(struct hpp_arena *arena)
         hpp_sys_munmap((uint64_t)(uintptr_t)chunk, chunk->size);
         chunk = before;
     }
-    *arena = (struct hpp_arena){.limit = arena->limit};
+    *arena = (struct hpp_arena){.limit = arena->limit, .no_fork = arena->no_fork};
 }

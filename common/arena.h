@@ -12,6 +12,7 @@ struct hpp_arena {
     uint8_t *end;
     size_t mapped; /* bytes in all chunks */
     size_t limit;  /* mapped never exceeds this; 0 is no limit */
+    int no_fork;   /* fork children do not get it */
 };
 
 /* SIZE zeroed bytes, aligned to 16, or NULL where the kernel or the limit refuses. They live until the

@@ -132,7 +132,8 @@ static uint32_t location_id(struct hpp_aggregate *aggregate, uint64_t address, u
 
 int hpp_aggregate_init(struct hpp_aggregate *aggregate)
 {
-    *aggregate = (struct hpp_aggregate){.arena.limit = TABLE_MEMORY, .stack_arena.limit = STACK_MEMORY};
+    *aggregate = (struct hpp_aggregate){.arena = {.limit = TABLE_MEMORY, .no_fork = 1},
+                                        .stack_arena = {.limit = STACK_MEMORY, .no_fork = 1}};
     aggregate->last = &aggregate->first;
     if (grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256, sizeof(char *)))
         return -ENOMEM;

@@ -31,8 +31,11 @@ struct hpp_slot {
     uint64_t root_fp;
     struct hpp_ring ring;
     _Atomic uint64_t dropped; /* signals whose sample found the ring full; only ever grows */
-    uint64_t dropped_told;    /* writer: how many of them the profile has */
-    char name[HPP_THREAD_NAME];
+    char name[HPP_THREAD_NAME]; /* set by the thread when it ends; until then the writer asks the kernel */
+    /* the writer's own */
+    uint64_t dropped_told; /* how many of the dropped the profile knows of */
+    uint32_t name_index;   /* the name as a string of the profile */
+    uint64_t named_at;     /* in which flush it was asked for */
 };
 
 struct hpp_sampler {

@@ -62,6 +62,7 @@ static struct hpp_slot *prepare(uint32_t index)
     slot->timer = -1;
     slot->tid = hpp_sys_gettid();
     slot->name[0] = 0;
+    slot->named_at = 0;
     slot->root_fp = 0;
     slot->value = MARK << 48 | (uint64_t)generation << INDEX_BITS | index;
     return slot;

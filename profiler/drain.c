@@ -1,0 +1,216 @@
+/* The writer's work: from rings to chunks. Runs in the writer process; where there is none, once, in
+ * the exiting program. */
+#include "profiler/writer.h"
+
+#include <errno.h>
+
+#include "common/sys.h"
+#include "common/text.h"
+#include "profiler/sampler.h"
+#include "profiler/walk.h"
+#include "profiler/signal_safe.h"
+
+#define MS 1000000ull
+#define SCAN_INTERVAL_MIN (100 * MS)
+#define SCAN_INTERVAL_MAX (1000 * MS)
+#define QUIET_TRIES 100
+
+/* Whether no handler can still have the map before the present one. */
+static int old_map_is_free(void)
+{
+    uint32_t used = atomic_load(&hpp_sampler.slots_used);
+
+    for (uint32_t i = 0; i < used; i++) {
+        for (int tries = 0; atomic_load(&hpp_sampler.slots[i].busy); tries++) {
+            if (tries == QUIET_TRIES)
+                return 0;
+            HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
+        }
+    }
+    return 1;
+}
+
+/* Looks at /proc/self/maps for images that came or went, and publishes the new map. */
+static void scan_images(uint64_t now)
+{
+    struct hpp_writer *writer = &hpp_writer;
+    int other = !writer->map_current;
+    const struct hpp_code_map *before = atomic_load(&hpp_sampler.code);
+    const struct hpp_code_map *map;
+
+    writer->last_scan = now;
+    if (!old_map_is_free())
+        return;
+    hpp_arena_reset(&writer->map_arena[other]);
+    if (hpp_image_scan(&writer->image_arena, &writer->map_arena[other], before, 0, &map) || map == before ||
+        hpp_aggregate_segments(&writer->aggregate, map)) {
+        /* nothing new: what is unknown stays so, do not look for it all the time */
+        writer->scan_interval = writer->scan_interval * 2 < SCAN_INTERVAL_MAX ? writer->scan_interval * 2 : SCAN_INTERVAL_MAX;
+        return;
+    }
+    writer->scan_interval = SCAN_INTERVAL_MIN;
+    writer->map_current = other;
+    atomic_store(&hpp_sampler.code, map);
+}
+
+/* Whether the record holds an address that could be code of an image not known yet. */
+static int has_unknown(const struct hpp_slot *slot, const uint64_t *record)
+{
+    const struct hpp_code_map *map = atomic_load(&hpp_sampler.code);
+    uint64_t stop = record[1];
+
+    for (unsigned i = 0; i < HPP_RECORD_FRAMES(record[0]); i++)
+        if (!hpp_image_find(map, record[HPP_RECORD_WORDS + i]))
+            return 1;
+    return HPP_RECORD_END(record[0]) == HPP_WALK_NOT_CODE && stop > 65536 && stop < 1ull << 47 &&
+           !(stop >= slot->stack_low && stop < slot->stack_end) && !hpp_image_find(map, stop - 1);
+}
+
+/* The thread's name as a string of the profile; asked for once a flush. */
+static uint32_t thread_name(struct hpp_slot *slot)
+{
+    char path[64], name[HPP_THREAD_NAME + 1];
+    struct hpp_text text = HPP_TEXT(path);
+    long fd, count;
+
+    if (slot->named_at == hpp_writer.flushes + 1)
+        return slot->name_index;
+    hpp_text_put(&text, "/proc/");
+    hpp_text_put_number(&text, (uint64_t)hpp_writer.target);
+    hpp_text_put(&text, "/task/");
+    hpp_text_put_number(&text, (uint64_t)slot->tid);
+    hpp_text_put(&text, "/comm");
+    if (atomic_load(&slot->state) == HPP_SLOT_ENDED && slot->name[0]) {
+        slot->name_index = hpp_aggregate_string(&hpp_writer.aggregate, slot->name);
+    } else {
+        fd = hpp_sys_open(path, O_RDONLY, 0);
+        count = fd < 0 ? 0 : hpp_sys_read((int)fd, name, sizeof name - 1);
+        if (fd >= 0)
+            hpp_sys_close((int)fd);
+        if (count > 0) {
+            name[name[count - 1] == '\n' ? count - 1 : count] = 0;
+            slot->name_index = hpp_aggregate_string(&hpp_writer.aggregate, name);
+        } else if (!slot->named_at) {
+            slot->name_index = 0;
+        }
+    }
+    slot->named_at = hpp_writer.flushes + 1;
+    return slot->name_index;
+}
+
+/* Takes what the slot's ring holds. */
+static void drain_slot(struct hpp_slot *slot, uint64_t now)
+{
+    struct hpp_writer *writer = &hpp_writer;
+    const uint64_t *record;
+
+    while ((record = hpp_ring_peek(&slot->ring))) {
+        if (now - writer->last_scan >= writer->scan_interval && has_unknown(slot, record))
+            scan_images(now);
+        hpp_aggregate_add(&writer->aggregate, atomic_load(&hpp_sampler.code), record, slot->tid, thread_name(slot));
+        hpp_ring_consume(&slot->ring, record);
+        writer->last_sample = now;
+    }
+}
+
+void hpp_writer_drain(void)
+{
+    uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
+    uint32_t used = atomic_load(&hpp_sampler.slots_used);
+
+    for (uint32_t i = 0; i < used; i++) {
+        struct hpp_slot *slot = &hpp_sampler.slots[i];
+        uint32_t state = atomic_load(&slot->state);
+
+        if (state != HPP_SLOT_ACTIVE && state != HPP_SLOT_ENDED)
+            continue;
+        drain_slot(slot, now);
+        if (state == HPP_SLOT_ENDED)
+            atomic_store(&slot->state, HPP_SLOT_FREE);
+    }
+}
+
+/* ---- what was lost ---------------------------------------------------------------------------------- */
+
+/* Puts " NAME=COUNT" if the count has grown since it was told. Returns whether it has. */
+static int put_count(struct hpp_text *text, const char *name, uint64_t count, uint64_t *told)
+{
+    if (count == *told)
+        return 0;
+    hpp_text_put(text, " ");
+    hpp_text_put(text, name);
+    hpp_text_put(text, "=");
+    hpp_text_put_number(text, count - *told);
+    *told = count;
+    return 1;
+}
+
+static uint64_t newly_dropped(void)
+{
+    uint32_t used = atomic_load(&hpp_sampler.slots_used);
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < used; i++) {
+        struct hpp_slot *slot = &hpp_sampler.slots[i];
+        uint64_t dropped = atomic_load(&slot->dropped);
+        sum += dropped - slot->dropped_told;
+        slot->dropped_told = dropped;
+    }
+    return sum;
+}
+
+static void comment_losses(void)
+{
+    struct hpp_writer *writer = &hpp_writer;
+    uint64_t dropped = newly_dropped(), none = 0;
+    char line[256];
+    struct hpp_text text = HPP_TEXT(line);
+    int any = 0;
+
+    hpp_text_put(&text, "hpprof.lost");
+    any |= put_count(&text, "dropped", dropped, &none);
+    any |= put_count(&text, "stale", atomic_load(&hpp_sampler.stale), &writer->told_stale);
+    any |= put_count(&text, "threads", atomic_load(&hpp_sampler.unsampled), &writer->told_unsampled);
+    any |= put_count(&text, "write_errors", writer->file.write_errors, &writer->told_write_errors);
+    any |= put_count(&text, "lost_weight", writer->aggregate.lost_weight, &writer->told_lost_weight);
+    if (any)
+        hpp_pprof_comment(&writer->file, &writer->aggregate, line);
+}
+
+/* Threads that ended without a word (a raw exit call) give their slots back. */
+static void end_dead_threads(void)
+{
+    uint32_t used = atomic_load(&hpp_sampler.slots_used);
+
+    for (uint32_t i = 0; i < used; i++) {
+        struct hpp_slot *slot = &hpp_sampler.slots[i];
+        if (atomic_load(&slot->state) == HPP_SLOT_ACTIVE &&
+            HPP_SYSCALL(tgkill, hpp_writer.target, slot->tid, 0, 0, 0, 0) == -ESRCH)
+            hpp_slot_end(slot);
+    }
+}
+
+int hpp_writer_flush(const char *cause)
+{
+    struct hpp_writer *writer = &hpp_writer;
+    char line[64];
+    struct hpp_text text = HPP_TEXT(line);
+    int error;
+
+    writer->last_flush = hpp_sys_now(CLOCK_MONOTONIC);
+    if (!writer->file.size && !writer->always_write && !writer->aggregate.samples)
+        return 0;
+    if (!cause) {
+        end_dead_threads();
+        scan_images(writer->last_flush);
+    }
+    comment_losses();
+    if (cause) {
+        hpp_text_put(&text, "hpprof.end cause=");
+        hpp_text_put(&text, cause);
+        hpp_pprof_comment(&writer->file, &writer->aggregate, line);
+    }
+    error = hpp_pprof_append(&writer->file, &writer->aggregate);
+    writer->flushes++;
+    return error;
+}

@@ -1,0 +1,304 @@
+/* Encodes and appends chunks, through protobuf-c. Writer. */
+#include "profiler/pprof_append.h"
+
+#include <errno.h>
+
+#include "common/sys.h"
+#include "common/text.h"
+#include "proto/profile.pb-c.h"
+#include "profiler/signal_safe.h"
+
+#define NEW(scratch, type) ((type *)hpp_arena_allocate((scratch), sizeof(type)))
+
+void hpp_pprof_comment(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, const char *text)
+{
+    if (file->comment_count < HPP_COMMENTS_MAX)
+        file->comment[file->comment_count++] = hpp_aggregate_string(aggregate, text);
+}
+
+/* ---- building the message; each part returns 0 or -ENOMEM ------------------------------------------ */
+
+static Hpp__Pprof__ValueType *value_type(struct hpp_arena *scratch, struct hpp_aggregate *aggregate, const char *type,
+                                         const char *unit)
+{
+    Hpp__Pprof__ValueType *value = NEW(scratch, Hpp__Pprof__ValueType);
+
+    if (value) {
+        hpp__pprof__value_type__init(value);
+        value->type = hpp_aggregate_string(aggregate, type);
+        value->unit = hpp_aggregate_string(aggregate, unit);
+    }
+    return value;
+}
+
+/* Functions 1 and 2 and the locations of the same ids: what the two names stand for is in FORMAT.md. */
+static int add_special(struct hpp_arena *scratch, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+{
+    static const char *const names[] = {"[unfinished]", "[truncated]"};
+
+    profile->function = hpp_arena_allocate(scratch, 2 * sizeof *profile->function);
+    if (!profile->function)
+        return -ENOMEM;
+    for (unsigned i = 0; i < 2; i++) {
+        Hpp__Pprof__Function *function = NEW(scratch, Hpp__Pprof__Function);
+        if (!function)
+            return -ENOMEM;
+        hpp__pprof__function__init(function);
+        function->id = i + 1;
+        function->name = function->system_name = hpp_aggregate_string(aggregate, names[i]);
+        profile->function[profile->n_function++] = function;
+    }
+    return 0;
+}
+
+static int add_head(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+{
+    struct hpp_arena *scratch = &file->scratch;
+
+    profile->sample_type = hpp_arena_allocate(scratch, 2 * sizeof *profile->sample_type);
+    if (!profile->sample_type)
+        return -ENOMEM;
+    profile->sample_type[0] = value_type(scratch, aggregate, "samples", "count");
+    profile->sample_type[1] = value_type(scratch, aggregate, "cpu", "nanoseconds");
+    profile->period_type = value_type(scratch, aggregate, "cpu", "nanoseconds");
+    if (!profile->sample_type[0] || !profile->sample_type[1] || !profile->period_type)
+        return -ENOMEM;
+    profile->n_sample_type = 2;
+    profile->period = (int64_t)file->period;
+    profile->time_nanos = (int64_t)file->started;
+    return add_special(scratch, aggregate, profile);
+}
+
+static void put_build_id(struct hpp_text *text, const struct hpp_image *image)
+{
+    for (unsigned i = 0; i < image->build_id_size; i++) {
+        hpp_text_put_hex(text, image->build_id[i] >> 4);
+        hpp_text_put_hex(text, image->build_id[i] & 15);
+    }
+}
+
+static int add_mappings(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+{
+    uint32_t count = aggregate->segment_count - file->segments;
+
+    profile->mapping = hpp_arena_allocate(&file->scratch, (count + 1) * sizeof *profile->mapping);
+    if (!profile->mapping)
+        return -ENOMEM;
+    for (uint32_t i = file->segments; i < aggregate->segment_count; i++) {
+        const struct hpp_segment *segment = aggregate->segments[i];
+        Hpp__Pprof__Mapping *mapping = NEW(&file->scratch, Hpp__Pprof__Mapping);
+        char hex[2 * HPP_BUILD_ID_MAX + 1];
+        struct hpp_text build_id = HPP_TEXT(hex);
+
+        if (!mapping)
+            return -ENOMEM;
+        hpp__pprof__mapping__init(mapping);
+        mapping->id = i + 1;
+        if (segment) {
+            put_build_id(&build_id, segment->image);
+            mapping->memory_start = segment->start;
+            mapping->memory_limit = segment->end;
+            mapping->file_offset = segment->file_offset;
+            mapping->filename = hpp_aggregate_string(aggregate, segment->image->path);
+            mapping->build_id = hpp_aggregate_string(aggregate, hex);
+        }
+        profile->mapping[profile->n_mapping++] = mapping;
+    }
+    return 0;
+}
+
+static int add_locations(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+{
+    uint32_t count = aggregate->location_count - file->locations;
+
+    profile->location = hpp_arena_allocate(&file->scratch, (count + 1) * sizeof *profile->location);
+    if (!profile->location)
+        return -ENOMEM;
+    for (uint32_t i = file->locations; i < aggregate->location_count; i++) {
+        const struct hpp_location *from = &aggregate->locations[i];
+        Hpp__Pprof__Location *location = NEW(&file->scratch, Hpp__Pprof__Location);
+
+        if (!location)
+            return -ENOMEM;
+        hpp__pprof__location__init(location);
+        location->id = i + 1;
+        if (i + 1 == HPP_LOCATION_UNFINISHED || i + 1 == HPP_LOCATION_TRUNCATED) {
+            Hpp__Pprof__Line *line = NEW(&file->scratch, Hpp__Pprof__Line);
+            location->line = NEW(&file->scratch, Hpp__Pprof__Line *);
+            if (!line || !location->line)
+                return -ENOMEM;
+            hpp__pprof__line__init(line);
+            line->function_id = i + 1;
+            location->line[location->n_line++] = line;
+        } else {
+            location->mapping_id = from->mapping;
+            location->address = from->address;
+        }
+        profile->location[profile->n_location++] = location;
+    }
+    return 0;
+}
+
+static Hpp__Pprof__Label *label(struct hpp_arena *scratch, uint32_t key, uint32_t string, int64_t number)
+{
+    Hpp__Pprof__Label *made = NEW(scratch, Hpp__Pprof__Label);
+
+    if (made) {
+        hpp__pprof__label__init(made);
+        made->key = key;
+        made->str = string;
+        made->num = number;
+    }
+    return made;
+}
+
+static int add_samples(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+{
+    struct hpp_arena *scratch = &file->scratch;
+    uint32_t thread = hpp_aggregate_string(aggregate, "thread");
+    uint32_t tid = hpp_aggregate_string(aggregate, "tid");
+
+    profile->sample = hpp_arena_allocate(scratch, (aggregate->stack_count + 1) * sizeof *profile->sample);
+    if (!profile->sample)
+        return -ENOMEM;
+    for (const struct hpp_stack *stack = aggregate->first; stack; stack = stack->next) {
+        Hpp__Pprof__Sample *sample = NEW(scratch, Hpp__Pprof__Sample);
+
+        if (!sample)
+            return -ENOMEM;
+        hpp__pprof__sample__init(sample);
+        sample->location_id = hpp_arena_allocate(scratch, stack->count * sizeof *sample->location_id);
+        sample->value = hpp_arena_allocate(scratch, 2 * sizeof *sample->value);
+        sample->label = hpp_arena_allocate(scratch, 2 * sizeof *sample->label);
+        if (!sample->location_id || !sample->value || !sample->label)
+            return -ENOMEM;
+        sample->label[0] = label(scratch, thread, stack->name, 0);
+        sample->label[1] = label(scratch, tid, 0, stack->tid);
+        if (!sample->label[0] || !sample->label[1])
+            return -ENOMEM;
+        for (uint32_t i = 0; i < stack->count; i++)
+            sample->location_id[i] = stack->locations[i];
+        sample->value[0] = (int64_t)stack->weight;
+        sample->value[1] = (int64_t)(stack->weight * file->period);
+        sample->n_location_id = stack->count;
+        sample->n_value = sample->n_label = 2;
+        profile->sample[profile->n_sample++] = sample;
+    }
+    return 0;
+}
+
+/* Comments, and last of all (everything else adds to them) the strings. */
+static int add_strings(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+{
+    uint32_t comments = file->comment_count - file->comments;
+    uint32_t strings = aggregate->string_count - file->strings;
+
+    profile->comment = hpp_arena_allocate(&file->scratch, (comments + 1) * sizeof *profile->comment);
+    profile->string_table = hpp_arena_allocate(&file->scratch, (strings + 1) * sizeof *profile->string_table);
+    if (!profile->comment || !profile->string_table)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < comments; i++)
+        profile->comment[profile->n_comment++] = file->comment[file->comments + i];
+    for (uint32_t i = 0; i < strings; i++)
+        profile->string_table[profile->n_string_table++] = (char *)aggregate->strings[file->strings + i];
+    return 0;
+}
+
+/* ---- the file --------------------------------------------------------------------------------------- */
+
+/* Opens PATH, or PATH.1, PATH.2, …: the first that does not exist. */
+static int open_new(struct hpp_pprof_file *file)
+{
+    size_t length = hpp_text_length(file->path);
+    long fd = -EEXIST;
+
+    if (file->folder[0]) {
+        long error = HPP_SYSCALL(mkdirat, AT_FDCWD, file->folder, 0700, 0, 0, 0);
+        if (error && error != -EEXIST)
+            return (int)error;
+    }
+    for (unsigned attempt = 0; fd == -EEXIST && attempt < 1000; attempt++) {
+        struct hpp_text path = {file->path, sizeof file->path, length};
+        file->path[length] = 0;
+        if (attempt) {
+            hpp_text_put(&path, ".");
+            hpp_text_put_number(&path, attempt);
+        }
+        fd = hpp_sys_open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    }
+    if (fd < 0) {
+        file->path[length] = 0;
+        return (int)fd;
+    }
+    file->fd = (int)fd;
+    return 0;
+}
+
+/* Writes all of the chunk, or cuts the file back to what it was. */
+static int write_chunk(struct hpp_pprof_file *file, const uint8_t *bytes, size_t size)
+{
+    size_t done = 0;
+    long error = file->fd < 0 ? open_new(file) : 0;
+
+    while (!error && done < size) {
+        long count = HPP_SYSCALL(pwrite64, file->fd, bytes + done, size - done, file->size + done, 0, 0);
+        if (count > 0)
+            done += (size_t)count;
+        else if (count != -EINTR)
+            error = count ? count : -ENOSPC;
+    }
+    if (error) {
+        if (file->fd >= 0)
+            HPP_SYSCALL(ftruncate, file->fd, file->size, 0, 0, 0, 0);
+        return (int)error;
+    }
+    file->size += size;
+    return 0;
+}
+
+static int encode_and_write(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate)
+{
+    Hpp__Pprof__Profile profile = HPP__PPROF__PROFILE__INIT;
+    size_t size;
+    uint8_t *bytes;
+    int error = 0;
+
+    if (!file->has_head)
+        error = add_head(file, aggregate, &profile);
+    if (!error)
+        error = add_mappings(file, aggregate, &profile);
+    if (!error)
+        error = add_locations(file, aggregate, &profile);
+    if (!error)
+        error = add_samples(file, aggregate, &profile);
+    if (!error)
+        error = add_strings(file, aggregate, &profile);
+    if (error)
+        return error;
+    profile.duration_nanos = (int64_t)(hpp_sys_now(CLOCK_REALTIME) - file->started);
+    size = hpp__pprof__profile__get_packed_size(&profile);
+    bytes = hpp_arena_allocate(&file->scratch, size);
+    if (!bytes)
+        return -ENOMEM;
+    hpp__pprof__profile__pack(&profile, bytes);
+    return write_chunk(file, bytes, size);
+}
+
+int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate)
+{
+    int error = encode_and_write(file, aggregate);
+
+    hpp_arena_reset(&file->scratch);
+    file->last_error = error;
+    if (error) {
+        file->write_errors++;
+        return error;
+    }
+    file->has_head = 1;
+    file->strings = aggregate->string_count;
+    file->locations = aggregate->location_count;
+    file->segments = aggregate->segment_count;
+    file->comments = file->comment_count;
+    hpp_aggregate_clear(aggregate);
+    return 0;
+}

@@ -1,0 +1,42 @@
+/* Appends chunks to a profile (proto/FORMAT.md): each flush is one protobuf message whose ids go on
+ * where those before ended. Writer only; no memory but its own arena's. */
+#ifndef HPP_PROFILER_PPROF_APPEND_H
+#define HPP_PROFILER_PPROF_APPEND_H
+
+#include <stdint.h>
+
+#include "profiler/aggregate.h"
+
+#define HPP_PATH_MAX 4096
+#define HPP_COMMENTS_MAX 4096u
+
+struct hpp_pprof_file {
+    int fd;                  /* -1 until it is opened */
+    char path[HPP_PATH_MAX]; /* absolute; gets a suffix where a file of that name exists */
+    char folder[HPP_PATH_MAX]; /* made before opening, if not "" */
+    uint64_t size;           /* bytes of whole chunks */
+    uint64_t period;         /* ns */
+    uint64_t started;        /* Unix time, ns */
+    uint64_t write_errors;   /* flushes that failed */
+    int last_error;          /* -errno of the last failure, 0 if the last flush worked */
+    /* what the file holds already */
+    int has_head;
+    uint32_t strings;
+    uint32_t locations;
+    uint32_t segments;
+    uint32_t comments;
+    /* comments so far: string indices */
+    uint32_t comment_count;
+    uint32_t comment[HPP_COMMENTS_MAX];
+    struct hpp_arena scratch;
+};
+
+/* Adds a comment to be written with the next chunk. Past HPP_COMMENTS_MAX comments it is left out. */
+void hpp_pprof_comment(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, const char *text);
+
+/* Writes one chunk with all that is new in AGGREGATE, creating the file if need be (mode 0600, never an
+ * existing one). Returns 0 and clears the stacks; or -errno: then the file ends with its last whole
+ * chunk, and the next call tries again with everything. */
+int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate);
+
+#endif

@@ -1,0 +1,275 @@
+/* The writer process: its birth, its waiting, its end. See writer.h; the work itself is in drain.c. */
+#include "profiler/writer.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "common/sys.h"
+#include "common/text.h"
+#include "profiler/sampler.h"
+#include "profiler/signal_safe.h"
+
+#define MS 1000000ull
+#define STACK_SIZE (128u << 10)
+#define TLS_SIZE (16u << 10) /* libc's thread-local variables lie below the thread pointer */
+#define THREAD_BLOCK 4096u   /* and its thread descriptor above */
+
+#define TICK_BUSY (50 * MS)
+#define TICK_IDLE (400 * MS)
+#define BUSY_FOR (2000 * MS) /* after the last sample */
+#define FLUSH_FIRST (250 * MS)
+#define FLUSH_INTERVAL (1000 * MS)
+#define FINISH_SECONDS 5
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+/* include/uapi/linux/futex.h, Linux 5.16 */
+struct futex_waiter {
+    uint64_t value;
+    uint64_t address;
+    uint32_t flags;
+    uint32_t reserved;
+};
+#define FUTEX_WAITER_32 2
+
+struct hpp_writer hpp_writer;
+
+static void futex_wake_all(void *word)
+{
+    HPP_SYSCALL(futex, word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+}
+
+static long futex_wait(void *word, uint32_t value, uint64_t ns)
+{
+    struct timespec timeout = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    return HPP_SYSCALL(futex, word, FUTEX_WAIT, value, &timeout, 0, 0);
+}
+
+/* ---- in the writer process -------------------------------------------------------------------------- */
+
+/* Closes every descriptor but KEEP (-1: none): they are the target's. */
+static void close_all_but(int keep)
+{
+    long error = 0;
+
+    if (keep > 0)
+        error = HPP_SYSCALL(close_range, 0, keep - 1, 0, 0, 0, 0);
+    if (!error)
+        error = HPP_SYSCALL(close_range, keep + 1, UINT32_MAX, 0, 0, 0, 0);
+    for (int fd = 0; error && fd < 65536; fd++)
+        if (fd != keep)
+            hpp_sys_close(fd);
+}
+
+static void become_own_process(void)
+{
+    int none = 0;
+
+    HPP_SYSCALL(prctl, PR_SET_NAME, "hpprof-writer", 0, 0, 0, 0);
+    /* a session of its own: what ends the target's process group shall not cost the last samples */
+    HPP_SYSCALL(setsid, 0, 0, 0, 0, 0, 0);
+    close_all_but(hpp_writer.file.fd);
+    HPP_SYSCALL(chdir, "/", 0, 0, 0, 0, 0);
+    HPP_SYSCALL(sched_setscheduler, 0, SCHED_OTHER, &none, 0, 0, 0);
+    hpp_writer.pidfd = (int)HPP_SYSCALL(pidfd_open, hpp_writer.target, 0, 0, 0, 0, 0);
+}
+
+static int target_died(void)
+{
+    struct pollfd poll = {.fd = hpp_writer.pidfd, .events = POLLIN};
+    struct timespec now = {0, 0};
+
+    if (hpp_writer.pidfd >= 0)
+        return HPP_SYSCALL(ppoll, &poll, 1, &now, NULL, 0, 0) == 1;
+    return HPP_SYSCALL(kill, hpp_writer.target, 0, 0, 0, 0, 0) == -ESRCH;
+}
+
+/* Whether thread TID of the target has our memory: the same word at the same address. */
+static int shares_memory(int tid)
+{
+    uint64_t own = (uint64_t)(uintptr_t)&hpp_writer ^ hpp_sys_now(CLOCK_MONOTONIC), seen = 0;
+    static volatile uint64_t cookie;
+    struct iovec local = {&seen, sizeof seen}, remote = {(void *)(uintptr_t)&cookie, sizeof cookie};
+    long count;
+
+    cookie = own;
+    count = HPP_SYSCALL(process_vm_readv, tid, &local, 1, &remote, 1, 0);
+    if (count == -EPERM || count == -ENOSYS)
+        return 1; /* we may not look: believe it, the pidfd will tell of its end */
+    return count == sizeof seen && seen == own;
+}
+
+/* Whether no thread of the target has our memory any more: it executes another program. */
+static int target_execed(void)
+{
+    char path[64], entries[2048];
+    struct hpp_text text = HPP_TEXT(path);
+    int shared = 0;
+    long fd, count;
+
+    if (shares_memory(hpp_writer.target))
+        return 0;
+    hpp_text_put(&text, "/proc/");
+    hpp_text_put_number(&text, (uint64_t)hpp_writer.target);
+    hpp_text_put(&text, "/task");
+    fd = hpp_sys_open(path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return 1;
+    while (!shared && (count = HPP_SYSCALL(getdents64, fd, entries, sizeof entries, 0, 0, 0)) > 0) {
+        for (long at = 0; at < count;) {
+            /* struct linux_dirent64: inode, offset (8 each), length (2), type (1), name */
+            const char *name = entries + at + 19;
+            int tid = 0;
+            for (; *name >= '0' && *name <= '9'; name++)
+                tid = tid * 10 + (*name - '0');
+            shared |= tid && tid != hpp_writer.target && shares_memory(tid);
+            at += *(const uint16_t *)(entries + at + 16);
+        }
+    }
+    hpp_sys_close((int)fd);
+    return !shared;
+}
+
+/* Why it is time to end, or NULL. */
+static const char *end_cause(void)
+{
+    struct hpp_writer *writer = &hpp_writer;
+
+    if (atomic_load(&writer->stop))
+        return "exit";
+    if (target_died())
+        return "died";
+    if (writer->main_tid && *(volatile uint32_t *)writer->main_tid) {
+        return NULL;
+    } else if (writer->main_tid) {
+        /* the kernel woke one waiter: should that have been us, a joiner still waits */
+        futex_wake_all(writer->main_tid);
+        writer->main_tid = NULL;
+    }
+    return target_execed() ? "exec" : NULL;
+}
+
+/* Sleeps for at most NS, or until the target wants something, execs, or its main thread exits. */
+static void wait_for_target(uint32_t wake, uint64_t ns)
+{
+    struct hpp_writer *writer = &hpp_writer;
+    uint32_t tid = writer->main_tid ? *(volatile uint32_t *)writer->main_tid : 0;
+    struct futex_waiter waiters[2] = {
+        {wake, (uint64_t)(uintptr_t)&writer->wake, FUTEX_WAITER_32, 0},
+        {tid, (uint64_t)(uintptr_t)writer->main_tid, FUTEX_WAITER_32, 0},
+    };
+    uint64_t until = hpp_sys_now(CLOCK_MONOTONIC) + ns;
+    struct timespec timeout = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+
+    if (tid && HPP_SYSCALL(futex_waitv, waiters, 2, 0, &timeout, CLOCK_MONOTONIC, 0) != -ENOSYS)
+        return;
+    futex_wait(&writer->wake, wake, ns < TICK_BUSY ? ns : TICK_BUSY);
+}
+
+static int run(void *unused)
+{
+    struct hpp_writer *writer = &hpp_writer;
+    const char *cause = NULL;
+
+    (void)unused;
+    become_own_process();
+    while (!cause) {
+        uint32_t wake = atomic_load(&writer->wake);
+        uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
+        uint64_t interval = writer->flushes ? FLUSH_INTERVAL : FLUSH_FIRST;
+
+        cause = end_cause();
+        hpp_writer_drain();
+        if (cause)
+            break;
+        if (writer->aggregate.first && now - writer->last_flush >= interval)
+            hpp_writer_flush(NULL);
+        wait_for_target(wake, now - writer->last_sample < BUSY_FOR ? TICK_BUSY : TICK_IDLE);
+    }
+    hpp_writer_flush(cause);
+    atomic_store(&writer->done, 1);
+    futex_wake_all(&writer->done);
+    return 0;
+}
+
+/* ---- in the target ---------------------------------------------------------------------------------- */
+
+/* Where the kernel clears the calling thread's id when it goes (libc's own word: pthread_join). */
+static uint32_t *tid_address(void)
+{
+    uint32_t *address = NULL;
+    return HPP_SYSCALL(prctl, PR_GET_TID_ADDRESS, &address, 0, 0, 0, 0) ? NULL : address;
+}
+
+int hpp_writer_start(void)
+{
+    const uint64_t all = UINT64_MAX;
+    uint64_t mask;
+    uint8_t *memory = hpp_arena_map(STACK_SIZE + TLS_SIZE + THREAD_BLOCK);
+    void **thread;
+    long pid;
+
+    hpp_writer.pid = 0;
+    if (!memory)
+        return -ENOMEM;
+    HPP_SYSCALL(madvise, memory, STACK_SIZE + TLS_SIZE + THREAD_BLOCK, MADV_DONTFORK, 0, 0, 0);
+    thread = (void **)(memory + STACK_SIZE + TLS_SIZE);
+    thread[0] = thread[2] = thread; /* tcbhead_t: tcb, self (System V ABI for x86-64: %fs:0 is itself) */
+    hpp_writer.target = hpp_sys_getpid();
+    hpp_writer.main_tid = tid_address();
+    hpp_writer.last_flush = hpp_writer.last_scan = hpp_writer.last_sample = hpp_sys_now(CLOCK_MONOTONIC);
+    hpp_writer.scan_interval = TICK_BUSY;
+    /* the writer is born with every signal blocked: none of the target's handlers may run in it */
+    hpp_sys_sigmask(SIG_SETMASK, &all, &mask);
+    pid = hpp_arch_clone(CLONE_VM | CLONE_UNTRACED | CLONE_SETTLS, memory + STACK_SIZE, thread, run, NULL);
+    hpp_sys_sigmask(SIG_SETMASK, &mask, NULL);
+    if (pid < 0) {
+        hpp_sys_munmap((uint64_t)(uintptr_t)memory, STACK_SIZE + TLS_SIZE + THREAD_BLOCK);
+        return (int)pid;
+    }
+    hpp_writer.pid = (int)pid;
+    return 0;
+}
+
+/* Whether the writer process itself is gone: someone killed it. */
+static int writer_died(void)
+{
+    return HPP_SYSCALL(wait4, hpp_writer.pid, NULL, WNOHANG | __WCLONE, NULL, 0, 0) == hpp_writer.pid;
+}
+
+int hpp_writer_finish(void)
+{
+    struct hpp_writer *writer = &hpp_writer;
+    uint64_t until = hpp_sys_now(CLOCK_MONOTONIC) + FINISH_SECONDS * 1000 * MS;
+
+    if (!writer->pid) {
+        hpp_writer_drain();
+        hpp_writer_flush("exit");
+        return writer->file.last_error;
+    }
+    atomic_store(&writer->stop, 1);
+    atomic_fetch_add(&writer->wake, 1);
+    futex_wake_all(&writer->wake);
+    while (!atomic_load(&writer->done)) {
+        futex_wait(&writer->done, 0, TICK_BUSY);
+        if (atomic_load(&writer->done))
+            break;
+        if (writer_died())
+            return -ECHILD;
+        if (hpp_sys_now(CLOCK_MONOTONIC) > until)
+            return -ETIMEDOUT;
+    }
+    return writer->file.last_error;
+}

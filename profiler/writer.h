@@ -1,0 +1,55 @@
+/* The writer: a process of its own that shares the target's memory and nothing else. It drains the
+ * rings, learns of new images, and appends to the profile; it outlives the target to write the rest. */
+#ifndef HPP_PROFILER_WRITER_H
+#define HPP_PROFILER_WRITER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "profiler/aggregate.h"
+#include "profiler/pprof_append.h"
+
+struct hpp_writer {
+    /* set up by start-up code */
+    struct hpp_aggregate aggregate;
+    struct hpp_pprof_file file;
+    struct hpp_arena image_arena;  /* images and segments */
+    struct hpp_arena map_arena[2]; /* the present code map, and the one before */
+    int map_current;               /* which of them holds the present one */
+    int always_write;              /* even without a sample (a session of hpprof record) */
+    int target;                    /* pid */
+
+    /* between target and writer */
+    _Atomic uint32_t wake; /* futex: the target wants something */
+    _Atomic uint32_t stop; /* the target ends: write all and go */
+    _Atomic uint32_t done; /* futex: the file is complete */
+    int pid;               /* the writer's; 0 if there is none */
+    uint32_t *main_tid;    /* cleared by the kernel when the main thread exits or execs; or NULL */
+
+    /* the writer's own */
+    int pidfd;
+    uint64_t last_flush;
+    uint64_t last_scan;
+    uint64_t scan_interval;
+    uint64_t last_sample;
+    uint64_t flushes;
+    uint64_t told_stale, told_unsampled, told_write_errors, told_lost_weight;
+};
+
+extern struct hpp_writer hpp_writer;
+
+/* Starts the writer process. hpp_writer's first part and hpp_sampler are set up. Returns 0, or -errno:
+ * then there is none, and hpp_writer_finish writes what the rings hold at exit. The calling thread must
+ * be the process's main thread. */
+int hpp_writer_start(void);
+
+/* At a normal exit, all timers stopped: has everything written and waits for it, a few seconds at
+ * most. Returns 0, or -errno if the profile could not be written (then hpp_writer.file names it), or
+ * -ETIMEDOUT. */
+int hpp_writer_finish(void);
+
+/* The body of the writer process, and of hpp_writer_finish where there is none: */
+void hpp_writer_drain(void);
+int hpp_writer_flush(const char *cause);
+
+#endif
