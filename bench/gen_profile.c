@@ -89,8 +89,8 @@ static void add_image(const char *path, unsigned locations)
         all.mappings = grow(all.mappings, all.mapping_count, sizeof *all.mappings);
         all.mappings[all.mapping_count++] = mapping;
         for (unsigned i = 0; i < locations; i++)
-            add_location(mapping->id, next + (header.executable[0].offset & 4095) +
-                                          draw(header.executable[0].file_size));
+            add_location(mapping->id,
+                         next + (header.executable[0].offset & 4095) + draw(header.executable[0].file_size));
         next = mapping->memory_limit + (1 << 21);
     }
     close(source.fd);
@@ -188,6 +188,7 @@ int main(int argc, char **argv)
         perror(argv[1]);
         return 1;
     }
-    printf("%s: %zu samples in %zu stacks of %zu images\n", argv[1], stacks * rounds, stacks, all.mapping_count);
+    printf("%s: %zu samples in %zu stacks of %zu images\n", argv[1], stacks * rounds, stacks,
+           all.mapping_count);
     return 0;
 }

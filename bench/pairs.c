@@ -97,8 +97,8 @@ static void print(const struct variant *variant, const struct variant *base, siz
         ratios[i] = variant->seconds[i] / base->seconds[i];
     spread = spread_of(ratios, rounds);
     free(ratios);
-    printf("  %-14s %s time / %s: %.3f  (quartiles %.3f..%.3f, all %.3f..%.3f, %zu pairs)", variant->name, what,
-           base->name, spread.median, spread.first, spread.third, spread.low, spread.high, rounds);
+    printf("  %-14s %s time / %s: %.3f  (quartiles %.3f..%.3f, all %.3f..%.3f, %zu pairs)", variant->name,
+           what, base->name, spread.median, spread.first, spread.third, spread.low, spread.high, rounds);
     median = spread_of(variant->seconds, rounds).median;
     unit = unit_of(&median);
     printf("; median %.3f %s\n", median, unit);
@@ -148,7 +148,8 @@ int main(int argc, char **argv)
     const char *unit;
 
     if (count < 2 || !rounds || (!wall && strcmp(argv[2], "cpu"))) {
-        fputs("usage: pairs ROUNDS cpu|wall NAME [VARIABLE=VALUE...] [WORD...] : NAME ... [-- WORD...]\n", stderr);
+        fputs("usage: pairs ROUNDS cpu|wall NAME [VARIABLE=VALUE...] [WORD...] : NAME ... [-- WORD...]\n",
+              stderr);
         return 2;
     }
     prctl(PR_SET_CHILD_SUBREAPER, 1);

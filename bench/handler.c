@@ -1,0 +1,164 @@
+/* What the agent's signal handler costs above an empty one: sends this thread the signals that its CPU timer
+ * would send, at a known depth, to an empty handler and to the agent's own in both validations, interleaved.
+ *
+ *   handler [ROUNDS] [DEPTH]
+ */
+#include "bench/statistics.h"
+#include "common/sys.h"
+#include "profiler/checked_read.h"
+#include "profiler/handler.h"
+#include "profiler/sampler.h"
+#include "profiler/walk.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+enum { BATCH = 100, BATCHES = 20, WAYS = 3 };
+
+static const char *const ways[WAYS] = {"empty", "auto", "pipe"};
+static struct hpp_kernel_sigaction empty_action, agent_action;
+static struct hpp_slot *slot;
+static siginfo_t timer_signal;
+static unsigned records_good, records_bad;
+
+static void empty_handler(int signal, siginfo_t *info, void *context)
+{
+    (void)signal;
+    (void)info;
+    (void)context;
+}
+
+static double cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+/* Empties the ring and looks at what was in it. */
+static void drain(unsigned depth)
+{
+    const uint64_t *record;
+
+    while ((record = hpp_ring_peek(&slot->ring))) {
+        int good = HPP_RECORD_FRAMES(*record) == depth && HPP_RECORD_END(*record) == HPP_WALK_ROOT;
+        good ? records_good++ : records_bad++;
+        hpp_ring_consume(&slot->ring, record);
+    }
+}
+
+static void send(void)
+{
+    for (int i = 0; i < BATCH; i++)
+        HPP_SYSCALL(rt_tgsigqueueinfo, hpp_sampler.pid, slot->tid, SIGPROF, &timer_signal, 0, 0);
+}
+
+/* Calls send() with FRAMES frames below the root's. */
+static __attribute__((noinline)) void descend(unsigned frames)
+{
+    if (frames > 1)
+        descend(frames - 1);
+    else
+        send();
+    __asm__ volatile("");
+}
+
+/* The root: walks end at this function's frame, as in the agent at its function under main. */
+static __attribute__((noinline)) void run_batch(unsigned depth)
+{
+    slot->root_fp = (uint64_t)__builtin_frame_address(0);
+    descend(depth);
+    __asm__ volatile("");
+}
+
+/* Nanoseconds a signal, handled in this way. */
+static double measure(int way, unsigned depth)
+{
+    double spent = 0;
+
+    hpp_sampler.check_all = way == 2;
+    hpp_sys_sigaction(SIGPROF, way == 0 ? &empty_action : &agent_action, NULL);
+    for (int i = 0; i < BATCHES; i++) {
+        double start = cpu_ns();
+        run_batch(depth);
+        spent += cpu_ns() - start;
+        drain(depth);
+    }
+    return spent / (BATCH * BATCHES);
+}
+
+/* What the agent's start-up code does, but for the timer. */
+static int set_up(void)
+{
+    static struct hpp_arena arena, scratch;
+    const struct hpp_code_map *map;
+    const struct hpp_code_range *range;
+    pthread_attr_t attributes;
+    void *stack;
+    size_t stack_size;
+
+    if (hpp_sampler_init() || hpp_checked_read_open() ||
+        hpp_image_scan(&arena, &scratch, NULL, (uint64_t)(uintptr_t)set_up, &map))
+        return -1;
+    range = hpp_image_find(map, (uint64_t)(uintptr_t)hpp_handler);
+    slot = hpp_slot_claim();
+    if (!range || !slot || pthread_getattr_np(pthread_self(), &attributes) ||
+        pthread_attr_getstack(&attributes, &stack, &stack_size))
+        return -1;
+    atomic_store(&hpp_sampler.code, map);
+    hpp_sampler.agent = range->segment;
+    slot->stack_low = (uint64_t)stack;
+    slot->stack_end = slot->stack_low + stack_size;
+    atomic_store(&slot->state, HPP_SLOT_ACTIVE);
+    timer_signal.si_signo = SIGPROF;
+    timer_signal.si_code = SI_TIMER;
+    timer_signal.si_value.sival_ptr = (void *)(uintptr_t)slot->value;
+    if (hpp_handler_install())
+        return -1;
+    hpp_sys_sigaction(SIGPROF, NULL, &agent_action);
+    empty_action = agent_action;
+    empty_action.handler = (void *)empty_handler;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 101;
+    unsigned depth = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 20;
+    double *ns[WAYS], *above = calloc(rounds, sizeof *above);
+
+    if (!rounds || depth < 2 || set_up()) {
+        fputs("handler: cannot set up (usage: handler [ROUNDS] [DEPTH of 2 or more])\n", stderr);
+        return 1;
+    }
+    for (int way = 0; way < WAYS; way++) {
+        ns[way] = calloc(rounds, sizeof *ns[way]);
+        measure(way, depth);
+    }
+    for (size_t round = 0; round < rounds; round++)
+        for (int i = 0; i < WAYS; i++) {
+            int way = (int)((round + (size_t)i) % WAYS);
+            ns[way][round] = measure(way, depth);
+        }
+    if (records_bad || records_good != 2 * (rounds + 1) * BATCH * BATCHES) {
+        fprintf(stderr, "handler: %u whole stacks of %u frames, %u others\n", records_good, depth,
+                records_bad);
+        return 1;
+    }
+    for (int way = 1; way < WAYS; way++) {
+        struct spread spread;
+        for (size_t i = 0; i < rounds; i++)
+            above[i] = ns[way][i] - ns[0][i];
+        spread = spread_of(above, rounds);
+        printf("  %-14s %.0f ns a signal above an empty handler  (quartiles %.0f..%.0f, all %.0f..%.0f, "
+               "%zu pairs of %d signals)\n",
+               ways[way], spread.median, spread.first, spread.third, spread.low, spread.high, rounds,
+               BATCH * BATCHES);
+        for (size_t i = 0; i < rounds; i++)
+            above[i] = ns[way][i] / ns[0][i];
+        printf("  %-14s ratio %.3f\n", "", spread_of(above, rounds).median);
+    }
+    printf("  %-14s median %.0f ns a signal, sent by the thread itself\n", ways[0],
+           spread_of(ns[0], rounds).median);
+    return 0;
+}
