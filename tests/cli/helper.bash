@@ -32,7 +32,7 @@ profile_message() {
 profile_comments() {
     profile_message "$1" | awk '
         /^string_table: / { text = substr($0, 16); string[n++] = substr(text, 2, length(text) - 2) }
-        /^comment: / { print string[$2] }' | sed 's/\\'\''/'\''/g; s/\\"/"/g; s/\\\\/\\/g'
+        /^comment: / { print string[$2] }' | sed "s/\\\\\\(['\"\\\\]\\)/\\1/g"
 }
 
 # comment_field FIELD: of comments on standard input, the values of that field (not of image=).
@@ -72,3 +72,28 @@ same() { cmp -s "$1" "$2" || { diff -u -- "$1" "$2" | head -40; return 1; }; }
 
 # huge_pages_on: whether the kernel gives huge pages on madvise.
 huge_pages_on() { grep -q '\[madvise\]\|\[always\]' /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null; }
+
+# wait_profiles DIRECTORY COUNT: until that many profiles below DIRECTORY are complete. Writers outlive
+# their programs, by little.
+wait_profiles() {
+    local try
+    for ((try = 0; try < 100; try++)); do
+        [ "$(find "$1" -name '*.pb' -exec grep -la 'hpprof.end ' {} + | wc -l)" -lt "$2" ] || break
+        sleep 0.1
+    done
+    [ "$(find "$1" -name '*.pb' | wc -l)" -eq "$2" ] || {
+        echo "expected $2 profiles:"
+        find "$1" -name '*.pb' -exec ls -l {} +
+        return 1
+    }
+    find "$1" -name '*.pb' -exec grep -La 'hpprof.end ' {} + | awk '{ print "not ended: " $0; bad = 1 } END { exit bad }'
+}
+
+# lacks FILE REGEX: no line of FILE matches (`! grep` cannot fail a test). A missing FILE fails.
+lacks() {
+    [ -e "$1" ] || return 1
+    if grep -E -e "$2" "$1"; then
+        echo "$1 should have no such line"
+        return 1
+    fi
+}

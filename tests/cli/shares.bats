@@ -91,7 +91,8 @@ check_shares() {
     huge_pages_on || skip "transparent huge pages are off"
     for name in shares_fixed shares_drawn; do
         profile_comments $name.anon.pb | grep "^hpprof.remap .* image=.*/$name\$"
-        ! profile_comments $name.off.pb | grep '^hpprof.remap '
+        profile_comments $name.off.pb >comments
+        lacks comments '^hpprof.remap '
         for remap in off anon; do # names of what was seen more than by chance, and of all above
             awk '$NF >= 3 { sub(/ [0-9]+$/, ""); print }' $name.$remap.folded | tr ';' '\n' | sort -u >$name.$remap.names
         done

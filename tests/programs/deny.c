@@ -23,7 +23,6 @@ static const struct denial {
 } denials[] = {
     {"mremap", SYS_mremap, ARGUMENT(0), 0, 0, 0},
     {"mprotect-exec", SYS_mprotect, ARGUMENT(2), PROT_EXEC, PROT_EXEC, 0},
-    {"mmap-1M", SYS_mmap, ARGUMENT(1), ~0u, 1 << 20, 1},
     {"mmap-4M", SYS_mmap, ARGUMENT(1), ~0u, 4 << 20, 1},
     {"madvise", SYS_madvise, ARGUMENT(0), 0, 0, 0},
     {"timer_create", SYS_timer_create, ARGUMENT(0), 0, 0, 0},

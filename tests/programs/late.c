@@ -1,5 +1,6 @@
 /* Loads a shared object by dlopen when it has run for a while, and works in it; then unloads it and
- * works on itself. Argument: seconds of CPU for each (default 0.3).
+ * works on itself. The second argument gives seconds of CPU for each (default 0.3); the
+ * first is not looked at.
  * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls */
 #include "burn.h"
 #include <dlfcn.h>
@@ -13,7 +14,7 @@ BURN_FUNCTION(work_after, 5)
 
 int main(int argc, char **argv)
 {
-    double seconds = argc > 1 ? atof(argv[1]) : 0.3;
+    double seconds = argc > 2 ? atof(argv[2]) : 0.3;
     char self[4096] = "", path[8192];
     if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
         return 1;

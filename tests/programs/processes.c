@@ -185,8 +185,7 @@ static int run_setuid(void)
     uid_t to = getuid() ? getuid() : 65534;
     int result = setuid(to);
     printf("setuid: %s, uid %d, euid %d\n", result ? strerror(errno) : "done", (int)getuid(), (int)geteuid());
-    pid_t child = fork_child(4);
-    print_wait("fork", child);
+    burn_child(seconds);
     return 0;
 }
 

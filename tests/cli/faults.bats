@@ -1,0 +1,98 @@
+#!/usr/bin/env bats
+# System calls that the agent needs fail: the program runs as without the agent, its text is whole, and
+# the reason can be read.
+
+load helper
+
+setup() {
+    hpprof_setup
+    "$PROGRAMS/deny" mremap 12 true || skip "seccomp filters cannot be installed"
+}
+
+# denied WHAT ERRNO: text_check sees equal text, and a program that works gives x.pb and comments
+denied() {
+    "$PROGRAMS/deny" "$1" "$2" env LD_PRELOAD="$AGENT" HPPROF_REMAP=anon HPPROF_OUT="$PWD/text.pb" \
+        "$PROGRAMS/text_check" >out 2>text.err
+    cat out text.err
+    grep -x 'all images=[0-9]* differ=0' out
+    grep -x 'writable_executable=0' out
+    rm -f x.pb
+    "$PROGRAMS/deny" "$1" "$2" env LD_PRELOAD="$AGENT" HPPROF_REMAP=anon HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" \
+        "$PROGRAMS/shares_fixed" 0.2 >work.out 2>err
+    cat err
+    [ "$(cut -d' ' -f1 work.out | tr '\n' ' ')" = 'alpha_work beta_work gamma_work ' ]
+    [ ! -e x.pb ] || profile_comments x.pb | tee comments
+}
+
+# stays REASON: nothing was moved, the profile says why, and there are samples
+stays() {
+    huge_pages_on || skip "transparent huge pages are off"
+    grep -E '^main .*huge_kib=0 differ=0$' out
+    grep -E "^hpprof.left eligible_kib=[0-9]+ reason=.*$1.* image=.*/shares_fixed\$" comments
+    lacks comments '^hpprof.remap .*/shares_fixed$'
+    check "$(profile_samples x.pb)" '>=' 100
+}
+
+@test "mremap fails: the text stays, or is put back" {
+    denied mremap 12
+    stays 'Cannot allocate memory|ENOMEM|mremap'
+}
+
+@test "mprotect to executable fails" {
+    denied mprotect-exec 13
+    stays 'Permission denied|EACCES|mprotect'
+}
+
+@test "mmap of the stage fails" {
+    denied mmap-4M 12
+    grep -E '^main .*huge_kib=0 differ=0$' out
+    [ ! -e x.pb ] || stays 'Cannot allocate memory|ENOMEM|mmap'
+    [ -e x.pb ] || grep '^hpprof: .*' err
+}
+
+@test "madvise fails: no huge pages" {
+    denied madvise 22
+    stays 'Invalid argument|EINVAL|madvise|huge'
+}
+
+@test "timer_create fails: no samples, and it says so" {
+    denied timer_create 11
+    cat err comments 2>/dev/null | grep -Ei 'timer|threads=1'
+}
+
+@test "timer_settime fails" {
+    denied timer_settime 22
+}
+
+@test "no process for the writer: the profile is written at exit, and it says so" {
+    denied clone-vm 11
+    cat err comments 2>/dev/null | grep -E '^hpprof(: |.note )'
+    check "$(profile_samples x.pb)" '>=' 100
+}
+
+@test "no pipe, no pidfd, no memfd" {
+    for call in pipe2 pidfd_open memfd_create; do
+        denied "$call" 24
+        check "$(profile_samples x.pb)" '>=' 100 "$call"
+    done
+}
+
+# limited OPTION VALUE: the same under a limit of the shell
+limited() {
+    echo "ulimit $1 $2"
+    (ulimit "$1" "$2" && agent HPPROF_REMAP=anon HPPROF_OUT="$PWD/x.%p.pb" "$PROGRAMS/text_check") >out 2>err
+    cat err
+    grep -x 'all images=[0-9]* differ=0' out
+    (ulimit "$1" "$2" && agent HPPROF_REMAP=anon HPPROF_OUT="$PWD/x.%p.pb" HPPROF_FREQ=997 \
+        "$PROGRAMS/threads" named 0.1) >out 2>err
+    cat err
+    grep -x '4 threads returned what they should' out
+}
+
+@test "limits: address space, descriptors, pending signals, locked memory" {
+    limited -v 60000
+    limited -v 100000
+    limited -n 4
+    limited -i 0
+    limited -l 0
+}

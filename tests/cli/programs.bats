@@ -1,0 +1,92 @@
+#!/usr/bin/env bats
+# A table of programs: output and exit status as without the agent, processes and profiles as many as
+# expected, and what each did in its samples.
+
+load helper
+
+setup() {
+    hpprof_setup
+    mkdir profiles
+}
+
+# plain_and_agent PROGRAM CASE: runs it both ways; stdout, stderr and status must be the same. What it
+# prints does not depend on how long it works.
+plain_and_agent() {
+    local status=0
+    "$PROGRAMS/$1" "$2" 0.02 >plain.out 2>plain.err || status=$?
+    echo "$status" >plain.status
+    status=0
+    agent HPPROF_OUT="$PWD/profiles/%e.%p.pb" HPPROF_FREQ=997 "$PROGRAMS/$1" "$2" 0.3 >out 2>err || status=$?
+    echo "$status" >status
+    same plain.out out
+    same plain.err err
+    same plain.status status
+}
+
+# behaves 'PROGRAM CASE' PROCESSES PROFILES FUNCTION…: and each function has the samples of 0.3 s (299;
+# a tick at each end may be lost)
+behaves() {
+    local function
+    # shellcheck disable=SC2086
+    plain_and_agent $1
+    wait_profiles profiles "$3"
+    find profiles -name '*.pb' | while read -r file; do
+        profile_comments "$file" | sed -n 's/^hpprof.process .*pid=\([0-9]*\).*/\1/p' >>pids
+        profile_folded "$file" >>folded
+    done
+    [ "$(sort -u pids | wc -l)" -eq "$2" ] || { echo "expected $2 processes: $(cat pids)"; return 1; }
+    cat folded
+    for function in "${@:4}"; do
+        check "$(folded_weight "(^|;)$function\$" <folded)" '>=' 250 "$function"
+    done
+}
+
+@test "fork" { behaves 'processes fork' 2 2 burn_parent burn_child; }
+@test "exec" { behaves 'processes exec' 1 2 burn_parent burn_child; }
+@test "vfork" { behaves 'processes vfork' 2 2 burn_parent burn_child; }
+@test "posix_spawn" { behaves 'processes spawn' 2 2 burn_parent burn_child; }
+@test "system" { behaves 'processes system' 2 2 burn_parent burn_child; }
+@test "popen" { behaves 'processes popen' 2 2 burn_parent burn_child; }
+@test "a daemon by two forks" { behaves 'processes daemon' 2 2 burn_parent burn_child; }
+@test "waits for all children" { behaves 'processes waitall' 4 4 burn_parent burn_child; }
+@test "unshare(CLONE_NEWUSER)" { behaves 'processes unshare' 1 1 burn_parent burn_child; }
+@test "setuid" { behaves 'processes setuid' 1 1 burn_parent burn_child; }
+
+@test "returns from main" { behaves 'endings return' 1 1 burn_main; }
+@test "_exit" { behaves 'endings exit_now' 1 1 burn_main; }
+@test "quick_exit" { behaves 'endings quick_exit' 1 1 burn_main; }
+@test "works in an atexit function" { behaves 'endings atexit' 1 1 burn_main burn_at_exit; }
+@test "SIGKILL" { behaves 'endings kill' 1 1 burn_main; }
+@test "SIGTERM" { behaves 'endings term' 1 1 burn_main; }
+@test "SIGSEGV" { behaves 'endings segv' 1 1 burn_main; }
+@test "SIGSEGV that it catches" { behaves 'endings caught_segv' 1 1 burn_main; }
+@test "abort" { behaves 'endings abort' 1 1 burn_main; }
+@test "SIGILL" { behaves 'endings trap' 1 1 burn_main; }
+@test "main ends by pthread_exit, a thread ends the process" { behaves 'endings main_thread_first' 1 1 burn_main burn_thread; }
+@test "main ends by pthread_exit, the last thread returns" { behaves 'endings last_thread' 1 1 burn_main burn_thread; }
+
+@test "threads with names" {
+    behaves 'threads named' 1 1 work_reader work_writer work_cleaner work_keeper
+    profile_message "$(find profiles -name '*.pb')" >message
+    for name in reader writer cleaner keeper; do
+        grep "^string_table: \"$name\"" message
+    done
+}
+@test "short threads" { behaves 'threads short' 1 1; check "$(folded_weight 'work_reader$' <folded)" '>=' 600; }
+@test "threads of threads" { behaves 'threads nested' 1 1 work_writer work_cleaner; }
+@test "threads that still run at the end, on small stacks" { behaves 'threads detached' 1 1 work_keeper; }
+
+@test "counts its descriptors" { behaves 'descriptors list' 1 1 work; }
+@test "closes every descriptor and opens its own" { behaves 'descriptors daemon' 1 1 work; }
+@test "closes even the standard three" { behaves 'descriptors all' 1 1 work; }
+@test "no system call is interrupted" { behaves 'descriptors syscalls' 1 1; }
+
+@test "has a SIGPROF handler and an ITIMER_PROF of its own" { behaves 'signals handler' 1 1; }
+@test "asks for SIGPROF's disposition, then sets the default" { behaves 'signals default' 1 1; }
+@test "ignores SIGPROF" { behaves 'signals ignored' 1 1; }
+@test "blocks all signals" { behaves 'signals blocked' 1 1 work; }
+@test "sigwait" { behaves 'signals sigwait' 1 1 work; }
+@test "a signal stack" { behaves 'signals altstack' 1 1 work; }
+@test "errno stays" { behaves 'signals errno' 1 1 run_errno; }
+
+@test "a library loaded later, in samples by name" { behaves 'late run' 1 1 work_before plugin_work work_after; }

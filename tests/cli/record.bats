@@ -1,0 +1,135 @@
+#!/usr/bin/env bats
+# hpprof record: a whole process tree into one profile, the command's own status, a summary.
+
+load helper
+
+setup() {
+    hpprof_setup
+}
+
+# record ARGUMENT…: stdout, stderr and status in files
+record() {
+    local status=0
+    hpprof record "$@" >out 2>err </dev/null || status=$?
+    echo "$status" >status
+    cat err
+}
+
+# summary REGEX: a part of what it says at the end
+summary() { grep -Ei -e "$1" err; }
+
+@test "a process tree: one file, its processes and pids as labels" {
+    record -o tree.pb -F 997 -- "$PROGRAMS/processes" waitall 0.3
+    [ "$(cat status)" -eq 0 ]
+    grep -x 'waited for 3, statuses 6, then No child processes' out
+    [ "$(find . -name '*.pb*' -o -name '*.d' | sort)" = ./tree.pb ]
+    profile_message tree.pb >message || { gzip -dc tree.pb >raw.pb && profile_message raw.pb >message; }
+    grep -x 'string_table: "process"' message
+    grep -x 'string_table: "pid"' message
+    hpprof report --by process tree.pb | tee report
+    [ "$(grep -c processes report)" -ge 1 ]
+    hpprof flamegraph --folded tree.pb >folded
+    check "$(folded_weight 'burn_parent$' <folded)" '>=' 250
+    check "$(folded_weight 'burn_child$' <folded)" '>=' 750
+}
+
+@test "the summary: processes, CPU-seconds, samples, losses, huge pages, the next command" {
+    record -o sum.pb -F 997 -- "$PROGRAMS/shares_fixed" 0.5
+    summary '1 process'
+    summary 'CPU'
+    summary '[0-9]+ samples'
+    summary 'lost|dropped|loss'
+    ! huge_pages_on || summary '2.*MiB.*huge pages|huge pages.*2.*MiB'
+    summary 'hpprof report sum.pb'
+    grep alpha_work out
+}
+
+@test "the default file is hpprof.pb" {
+    record -- "$PROGRAMS/endings" return 0.2
+    [ -s hpprof.pb ]
+    [ "$(cat status)" -eq 1 ]
+}
+
+@test "--separate keeps one profile a process" {
+    record --separate -F 997 -o tree.pb -- "$PROGRAMS/processes" fork 0.2
+    [ "$(find tree.pb.d -name '*.pb' | wc -l)" -eq 2 ]
+    for file in tree.pb.d/*.pb; do
+        check "$(profile_samples "$file")" '>=' 100
+        hpprof report "$file"
+    done
+}
+
+@test "the command's exit status and its signal" {
+    record -- "$PROGRAMS/endings" exit_now 0.1
+    [ "$(cat status)" -eq 3 ]
+    record -- "$PROGRAMS/endings" kill 0.1
+    [ "$(cat status)" -eq 137 ]
+    record -- "$PROGRAMS/endings" segv 0.1
+    [ "$(cat status)" -eq 139 ]
+    [ -s hpprof.pb ]
+}
+
+@test "a command that does not exist: 127" {
+    record -- no-such-command
+    [ "$(cat status)" -eq 127 ]
+    [ "$(wc -l <err)" -eq 1 ]
+    grep '^hpprof: .*no-such-command' err
+    [ ! -e hpprof.pb ]
+}
+
+@test "a command that may not run: 126" {
+    echo hello >no-program
+    record -- ./no-program
+    [ "$(cat status)" -eq 126 ]
+    [ "$(wc -l <err)" -eq 1 ]
+    grep '^hpprof: .*no-program' err
+    record -- /
+    [ "$(cat status)" -eq 126 ]
+}
+
+@test "no command: usage, 2" {
+    record
+    [ "$(cat status)" -eq 2 ]
+    record -o x.pb
+    [ "$(cat status)" -eq 2 ]
+    record --frequency 3 -- true
+    [ "$(cat status)" -eq 2 ]
+    grep -e '--frequency' err
+    record -F many -- true
+    [ "$(cat status)" -eq 2 ]
+    grep many err
+}
+
+@test "a file that cannot be written: said before the command runs" {
+    record -o missing/x.pb -- touch ran
+    [ "$(cat status)" -eq 1 ]
+    [ ! -e ran ]
+    grep '^hpprof: .*missing/x.pb' err
+}
+
+@test "a command that uses no CPU to speak of: no samples, and it says so" {
+    record -o true.pb -- true
+    [ "$(cat status)" -eq 0 ]
+    summary 'no samples|0 samples'
+}
+
+@test "Ctrl-C ends the command and still writes the file" {
+    status=0
+    env --default-signal=INT timeout --preserve-status -s INT 2 \
+        "$HPPROF_COMMAND" record -o x.pb -F 997 -- "$PROGRAMS/endless" >out 2>err </dev/null || status=$?
+    cat err
+    [ "$status" -eq 130 ]
+    check "$(hpprof flamegraph --folded x.pb | folded_weight 'spin$')" '>=' 500
+    summary '[0-9]+ samples'
+}
+
+@test "the program reads the terminal's input and writes its output as without" {
+    echo text | hpprof record -o cat.pb -- cat >out 2>err
+    [ "$(cat out)" = text ]
+}
+
+@test "options reach the agent: --remap=off" {
+    record -o off.pb --remap=off -F 997 -- "$PROGRAMS/shares_fixed" 0.2
+    hpprof report off.pb >/dev/null
+    summary 'huge pages.*off|off.*huge pages'
+}
