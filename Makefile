@@ -161,6 +161,13 @@ run-tests: $(if $(V),,all programs bench-programs) $(if $(V),tools) unit
 	@+$(if $(V),,$(MAKE) --no-print-directory V=asan tools unit)
 	@tests/run $(BUILD) $(T)
 
+demo: deps  ## profile a compile and a program of ours, on huge pages where there are any
+	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs
+	@bench/demo.sh $(BUILD)
+bench: deps  ## measure what profiling costs (about eight minutes)
+	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs
+	@bench/run.sh $(BUILD)
+
 deps:       ## install what the build needs, if anything is missing
 	@scripts/deps.sh build
 deps-test:  ## install what the tests need, if anything is missing
@@ -189,7 +196,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "  V=asan|tsan|cov builds the command and the unit tests in build/V with that instrumentation"
 
-.PHONY: all agent tools programs bench-programs unit test run-tests deps deps-test check-layers check-agent lint install \
+.PHONY: all agent tools programs bench-programs unit test run-tests demo bench deps deps-test check-layers check-agent lint install \
         uninstall clean help FORCE
 # Objects stay: nothing that make made on its way to a test is temporary.
 .SECONDARY:
