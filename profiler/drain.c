@@ -177,6 +177,21 @@ static void comment_losses(void)
         hpp_pprof_comment(&writer->file, &writer->aggregate, line);
 }
 
+static void comment_note(void)
+{
+    const char *note = atomic_load(&hpp_writer.note);
+    char line[256];
+    struct hpp_text text = HPP_TEXT(line);
+
+    if (note == hpp_writer.told_note)
+        return;
+    hpp_writer.told_note = note;
+    hpp_text_put(&text, "hpprof.note text='");
+    hpp_text_put(&text, note);
+    hpp_text_put(&text, "'");
+    hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, line);
+}
+
 /* Threads that ended without a word (a raw exit call) give their slots back. */
 static void end_dead_threads(void)
 {
@@ -205,6 +220,7 @@ int hpp_writer_flush(const char *cause)
         scan_images(writer->last_flush);
     }
     comment_losses();
+    comment_note();
     if (cause) {
         hpp_text_put(&text, "hpprof.end cause=");
         hpp_text_put(&text, cause);

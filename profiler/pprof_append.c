@@ -295,6 +295,7 @@ int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregat
         return error;
     }
     file->has_head = 1;
+    file->samples = aggregate->samples;
     file->strings = aggregate->string_count;
     file->locations = aggregate->location_count;
     file->segments = aggregate->segment_count;

@@ -23,6 +23,7 @@ struct hpp_writer {
     _Atomic uint32_t wake; /* futex: the target wants something */
     _Atomic uint32_t stop; /* the target ends: write all and go */
     _Atomic uint32_t done; /* futex: the file is complete */
+    _Atomic(const char *) note; /* a constant text for a comment hpprof.note, or NULL */
     int pid;               /* the writer's; 0 if there is none */
     uint32_t *main_tid;    /* cleared by the kernel when the main thread exits or execs; or NULL */
 
@@ -33,6 +34,7 @@ struct hpp_writer {
     uint64_t scan_interval;
     uint64_t last_sample;
     uint64_t flushes;
+    const char *told_note;
     uint64_t told_stale, told_unsampled, told_write_errors, told_lost_weight;
 };
 

@@ -1,0 +1,235 @@
+/* The agent's life: start before main, a new life in fork children, the end at exit. Runs on the
+ * target's threads; refuses quietly where it must not be. */
+#include "preload/agent.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+
+#include "common/sys.h"
+#include "common/text.h"
+#include "preload/head_comments.h"
+#include "preload/options.h"
+#include "preload/output_path.h"
+#include "preload/remap.h"
+#include "preload/threads.h"
+#include "profiler/checked_read.h"
+#include "profiler/handler.h"
+#include "profiler/sampler.h"
+#include "profiler/writer.h"
+
+#define STACK_SPAN_MAX (128ull << 20) /* the kernel maps nothing closer below the main stack */
+
+static struct {
+    int started;
+    struct hpp_agent_options options;
+    struct hpp_arena arena;
+    struct hpp_remap_list remap;
+    const char *program; /* path */
+    char folder[HPP_PATH_MAX]; /* for descendants' profiles */
+} agent;
+
+int hpp_agent_is_active(void)
+{
+    return agent.started && !atomic_load(&hpp_sampler.stopped) && hpp_sys_getpid() == hpp_sampler.pid;
+}
+
+/* In a session the file is there from the start, locked as long as its writer lives: so hpprof record
+ * knows whom to wait for. The lock goes with the open file, which the writer inherits. */
+static void open_session_file(struct hpp_pprof_file *file)
+{
+    size_t length = hpp_text_length(file->path);
+    long fd = -EEXIST;
+
+    for (unsigned attempt = 0; fd == -EEXIST && attempt < 1000; attempt++) {
+        struct hpp_text path = {file->path, sizeof file->path, length};
+        if (attempt) {
+            hpp_text_put(&path, ".");
+            hpp_text_put_number(&path, attempt);
+        }
+        fd = hpp_sys_open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    }
+    if (fd < 0)
+        return;
+    HPP_SYSCALL(flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
+    file->fd = (int)fd;
+}
+
+/* Sets the writer up for this process and starts it. FOLDER is as for hpp_output_path. */
+static int start_writer(const char *folder, int inherited)
+{
+    struct hpp_writer *writer = &hpp_writer;
+    const struct hpp_code_map *map = atomic_load(&hpp_sampler.code);
+    int error = hpp_aggregate_init(&writer->aggregate);
+
+    if (!error)
+        error = hpp_aggregate_segments(&writer->aggregate, map);
+    if (error)
+        return error;
+    writer->file.fd = -1;
+    writer->file.period = hpp_sampler.period;
+    writer->file.started = hpp_sys_now(CLOCK_REALTIME);
+    writer->file.scratch.no_fork = 1;
+    writer->always_write = agent.options.session != NULL;
+    hpp_output_path(&writer->file, &agent.options, folder, hpp_text_base_name(agent.program), hpp_sampler.pid);
+    hpp_head_comments(&agent.options, agent.program, &agent.remap, inherited);
+    if (agent.options.session)
+        open_session_file(&writer->file);
+    if (hpp_writer_start())
+        atomic_store(&writer->note, "no writer process could be made: samples were written at exit, as far as memory held them");
+    else if (writer->file.fd >= 0)
+        hpp_sys_close(writer->file.fd); /* the writer has its own */
+    return 0;
+}
+
+/* ---- fork -------------------------------------------------------------------------------------------- */
+
+static void before_fork(void)
+{
+    if (agent.started)
+        hpp_thread_before_fork();
+}
+
+static void after_fork_in_parent(void)
+{
+    if (agent.started)
+        hpp_thread_after_fork_in_parent();
+}
+
+/* The child has copies of everything but the writer, the timers and the other threads. What the
+ * parent's writer was changing at that moment is not looked at: only what it had published. */
+static void after_fork_in_child(void)
+{
+    int sampled;
+
+    if (!agent.started)
+        return;
+    hpp_sampler_after_fork();
+    hpp_checked_read_after_fork();
+    hpp_writer = (struct hpp_writer){0};
+    sampled = !atomic_load(&hpp_sampler.stopped) && !start_writer(agent.folder, 1);
+    agent.started = sampled;
+    hpp_thread_after_fork_in_child(sampled);
+}
+
+/* ---- start ------------------------------------------------------------------------------------------- */
+
+static int find_images(void)
+{
+    const struct hpp_code_map *map;
+    const struct hpp_code_range *own;
+    int error = hpp_image_scan(&hpp_writer.image_arena, &hpp_writer.map_arena[0], NULL, getauxval(AT_ENTRY), &map);
+
+    if (error)
+        return error;
+    own = hpp_image_find(map, (uint64_t)(uintptr_t)&hpp_handler);
+    hpp_sampler.agent = own ? own->segment : NULL;
+    own = hpp_image_find(map, getauxval(AT_ENTRY));
+    agent.program = own ? own->segment->image->path : "unknown";
+    atomic_store(&hpp_sampler.code, map);
+    return 0;
+}
+
+/* Sampling of the main thread, on the stack that ends with the kernel's strings. */
+static void begin_main_thread(void)
+{
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    uint64_t end = getauxval(AT_EXECFN) & ~7ull;
+    uint64_t span;
+
+    HPP_SYSCALL(prlimit64, 0, RLIMIT_STACK, NULL, &limit, 0, 0);
+    span = limit.rlim_cur < STACK_SPAN_MAX ? limit.rlim_cur : STACK_SPAN_MAX;
+    hpp_thread_begin(end - span, end, 0);
+}
+
+/* What descendants that execute another program must know: they write beside us. */
+static void tell_descendants(void)
+{
+    if (agent.options.session || agent.options.first)
+        return;
+    hpp_output_folder(hpp_writer.file.path, agent.folder, sizeof agent.folder);
+    setenv("HPPROF_FIRST", agent.folder, 1);
+}
+
+/* The program may overwrite its environment (setproctitle): keep what later needs. */
+static int keep_options(void)
+{
+    const char **texts[] = {&agent.options.session, &agent.options.first, &agent.options.out};
+    struct hpp_text folder = HPP_TEXT(agent.folder);
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (*texts[i] && !(*texts[i] = hpp_arena_copy(&agent.arena, *texts[i])))
+            return -ENOMEM;
+    if (agent.options.first)
+        hpp_text_put(&folder, agent.options.first);
+    return 0;
+}
+
+static void remap(void)
+{
+    struct hpp_remap_options options = {agent.options.remap_min, agent.options.remap_max, agent.options.remap_match};
+
+    agent.remap.arena = &agent.arena;
+    if (agent.options.remap != HPP_REMAP_OFF)
+        hpp_remap_text(atomic_load(&hpp_sampler.code), hpp_sampler.agent, &options, &agent.remap);
+}
+
+__attribute__((constructor)) static void start(int argc, char **argv, char **environment)
+{
+    (void)argc, (void)argv;
+    if (getauxval(AT_SECURE))
+        return;
+    hpp_agent_options_read(environment, &agent.options);
+    if (keep_options() || hpp_sampler_init() || find_images())
+        return;
+    if (!hpp_text_matches(agent.options.programs, hpp_text_base_name(agent.program)))
+        return;
+    hpp_sampler.period = 1000000000u / agent.options.frequency;
+    hpp_sampler.check_all = agent.options.validate == HPP_VALIDATE_PIPE;
+    if (hpp_sampler.check_all)
+        hpp_checked_read_open();
+    remap();
+    if (start_writer(agent.options.first, 0))
+        return;
+    tell_descendants();
+    if (hpp_handler_install() || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child))
+        return;
+    agent.started = 1;
+    begin_main_thread();
+}
+
+/* ---- end --------------------------------------------------------------------------------------------- */
+
+static void complain(int error)
+{
+    const struct hpp_writer *writer = &hpp_writer;
+    char line[HPP_PATH_MAX + 256];
+    struct hpp_text text = HPP_TEXT(line);
+
+    hpp_text_put(&text, "hpprof: cannot write ");
+    hpp_text_put(&text, writer->file.path);
+    hpp_text_put(&text, ": ");
+    hpp_text_put(&text, error == -ETIMEDOUT ? "the writer did not finish in time"
+                        : error == -ECHILD  ? "the writer was killed"
+                                            : hpp_text_error(error));
+    hpp_text_put(&text, "; ");
+    hpp_text_put_number(&text, writer->aggregate.samples - writer->file.samples + writer->aggregate.lost_weight);
+    hpp_text_put(&text, " samples are lost\n");
+    hpp_sys_write(2, line, text.used);
+}
+
+__attribute__((destructor)) static void finish(void)
+{
+    int error;
+
+    if (!agent.started || hpp_sys_getpid() != hpp_sampler.pid)
+        return;
+    agent.started = 0;
+    hpp_sampler_stop();
+    error = hpp_writer_finish();
+    if (error && !agent.options.session)
+        complain(error);
+}

@@ -1,0 +1,99 @@
+/* Writes the head comments. Start-up code and fork children. */
+#include "preload/head_comments.h"
+
+#include "common/options.h"
+#include "common/text.h"
+#include "profiler/sampler.h"
+#include "profiler/writer.h"
+
+#define LINE (HPP_PATH_MAX + 512)
+
+static void put_field(struct hpp_text *text, const char *key, const char *value)
+{
+    hpp_text_put(text, " ");
+    hpp_text_put(text, key);
+    hpp_text_put(text, "=");
+    hpp_text_put(text, value);
+}
+
+static void put_number(struct hpp_text *text, const char *key, uint64_t number)
+{
+    put_field(text, key, "");
+    hpp_text_put_number(text, number);
+}
+
+static void put_hex(struct hpp_text *text, const char *key, uint64_t number)
+{
+    put_field(text, key, "0x");
+    hpp_text_put_hex(text, number);
+}
+
+/* The word of a CHOICE option's list at INDEX. */
+static void put_choice(struct hpp_text *text, const char *key, enum hpp_option_id id, unsigned index)
+{
+    const char *at = hpp_options[id].allowed;
+
+    put_field(text, key, "");
+    for (; index; at++)
+        index -= *at == '|';
+    for (; *at && *at != '|'; at++)
+        hpp_text_put_bytes(text, at, 1);
+}
+
+static void add(struct hpp_text *text)
+{
+    hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, text->data);
+}
+
+static void comment_process(const struct hpp_agent_options *options, const char *program)
+{
+    char line[LINE];
+    struct hpp_text text = HPP_TEXT(line);
+
+    hpp_text_put(&text, "hpprof.process");
+    put_number(&text, "pid", (uint64_t)hpp_sampler.pid);
+    put_number(&text, "started", hpp_writer.file.started);
+    put_number(&text, "freq", options->frequency);
+    put_field(&text, "timer", "cpu");
+    put_field(&text, "unwind", "fp");
+    put_choice(&text, "validate", HPP_OPT_VALIDATE, options->validate);
+    put_choice(&text, "remap", HPP_OPT_REMAP, options->remap);
+    put_field(&text, "image", program);
+    add(&text);
+}
+
+static void comment_range(const struct hpp_remap_record *record, int inherited)
+{
+    char line[LINE];
+    struct hpp_text text = HPP_TEXT(line);
+
+    if (record->reason) {
+        hpp_text_put(&text, "hpprof.left");
+        put_number(&text, "eligible_kib", (record->end - record->start) >> 10);
+        put_field(&text, "reason", "'");
+        hpp_text_put(&text, record->reason);
+        hpp_text_put(&text, "'");
+    } else {
+        hpp_text_put(&text, "hpprof.remap");
+        put_field(&text, "backend", "anon");
+        put_hex(&text, "start", record->start);
+        put_hex(&text, "end", record->end);
+        put_number(&text, "asked_kib", (record->end - record->start) >> 10);
+        put_number(&text, "huge_kib", record->huge >> 10);
+        put_field(&text, "ms", "");
+        hpp_text_put_thousandths(&text, inherited ? 0 : record->microseconds);
+    }
+    if (inherited)
+        put_number(&text, "inherited", 1);
+    put_field(&text, "image", record->segment->image->path);
+    add(&text);
+}
+
+void hpp_head_comments(const struct hpp_agent_options *options, const char *program, const struct hpp_remap_list *remap,
+                       int inherited)
+{
+    hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, "hpprof version=" HPP_VERSION " format=1");
+    comment_process(options, program);
+    for (unsigned i = 0; i < remap->count; i++)
+        comment_range(&remap->records[i], inherited);
+}

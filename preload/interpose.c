@@ -1,0 +1,213 @@
+/* The libc functions that the agent stands in front of. Runs on the target's threads, in place of the
+ * real functions, which it finds by hpp_next_symbol and always calls.
+ *
+ *   __libc_start_main, pthread_create   put a frame of ours under main and under start routines: where
+ *                                       a walk arrives there, the stack is whole
+ *   sigaction, signal and its kin       SIGPROF is the program's as soon as it wants it */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "common/sys.h"
+#include "preload/agent.h"
+#include "preload/next_symbol.h"
+#include "preload/threads.h"
+#include "profiler/checked_read.h"
+#include "profiler/handler.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define FRAME  __attribute__((noinline, optimize("no-optimize-sibling-calls")))
+#define PAGES_AROUND_STACK 8192u /* guard page below, thread descriptor above */
+
+/* The real function NAME, looked up once. */
+#define REAL(name)                                                                                               \
+    ({                                                                                                           \
+        static __typeof__(&name) real;                                                                           \
+        if (!real)                                                                                               \
+            real = (__typeof__(real))hpp_next_symbol(#name);                                                     \
+        real;                                                                                                    \
+    })
+
+/* ---- main -------------------------------------------------------------------------------------------- */
+
+typedef int main_function(int, char **, char **);
+int __libc_start_main(main_function *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
+
+static main_function *the_main;
+
+static FRAME int run_main(int argc, char **argv, char **environment)
+{
+    int status;
+
+    hpp_thread_set_root((uint64_t)(uintptr_t)__builtin_frame_address(0));
+    status = the_main(argc, argv, environment);
+    __asm__ volatile("" ::: "memory"); /* not a tail call: the frame must stay */
+    return status;
+}
+
+EXPORT int __libc_start_main(main_function *program_main, int argc, char **argv, void (*init)(void),
+                             void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
+{
+    the_main = program_main;
+    return REAL(__libc_start_main)(run_main, argc, argv, init, fini, rtld_fini, stack_end);
+}
+
+/* ---- threads ----------------------------------------------------------------------------------------- */
+
+struct start {
+    void *(*routine)(void *);
+    void *argument;
+    size_t stack_size;
+};
+
+static pthread_key_t the_key;
+static int the_key_state; /* 1: usable */
+
+/* Runs when a thread ends, however it does. Comes back until the last round of destructors, so that the
+ * program's own are sampled too. */
+static void thread_ends(void *round)
+{
+    uintptr_t rounds = (uintptr_t)round;
+
+    if (rounds < PTHREAD_DESTRUCTOR_ITERATIONS && !REAL(pthread_setspecific)(the_key, (void *)(rounds + 1)))
+        return;
+    hpp_thread_end();
+}
+
+static void make_key(void)
+{
+    if (!the_key_state)
+        the_key_state = REAL(pthread_key_create) && !REAL(pthread_key_create)(&the_key, thread_ends) ? 1 : -1;
+}
+
+static FRAME void *run_thread(void *argument)
+{
+    struct start start = *(struct start *)argument;
+    uint64_t frame = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    uint64_t descriptor = (uint64_t)(uintptr_t)__builtin_thread_pointer();
+    int ends = the_key_state == 1 && !REAL(pthread_setspecific)(the_key, (void *)1);
+    void *result;
+
+    free(argument);
+    /* the descriptor lies at the top of the stack's memory (glibc, nptl/allocatestack.c) */
+    hpp_thread_begin(start.stack_size > 2 * PAGES_AROUND_STACK ? descriptor - start.stack_size + PAGES_AROUND_STACK
+                                                               : frame - PAGES_AROUND_STACK / 2,
+                     frame + 16, frame);
+    result = start.routine(start.argument);
+    if (!ends)
+        hpp_thread_end();
+    return result;
+}
+
+static size_t stack_size(const pthread_attr_t *attributes)
+{
+    pthread_attr_t defaults;
+    size_t size = 0;
+
+    if (!REAL(pthread_attr_getstacksize) || !REAL(pthread_attr_init))
+        return 0;
+    if (!attributes && REAL(pthread_attr_init)(&defaults))
+        return 0;
+    if (REAL(pthread_attr_getstacksize)(attributes ? attributes : &defaults, &size))
+        return 0;
+    return size;
+}
+
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*routine)(void *),
+                          void *argument)
+{
+    struct start *start;
+    int error, active = hpp_agent_is_active();
+
+    if (active) {
+        hpp_checked_read_set_threaded();
+        make_key();
+    }
+    start = active ? malloc(sizeof *start) : NULL;
+    if (!start)
+        return REAL(pthread_create)(thread, attributes, routine, argument);
+    *start = (struct start){routine, argument, stack_size(attributes)};
+    error = REAL(pthread_create)(thread, attributes, run_thread, start);
+    if (error)
+        free(start);
+    return error;
+}
+
+/* ---- SIGPROF ----------------------------------------------------------------------------------------- */
+
+static int is_handler(sighandler_t handler)
+{
+    return handler != SIG_DFL && handler != SIG_IGN;
+}
+
+static void yield(void)
+{
+    hpp_thread_yield_signal("the program installed a SIGPROF handler of its own: sampling stopped there");
+}
+
+/* What sigaction does for SIGPROF as long as the kernel's entry is ours: the program's is kept beside. */
+static int keep_action(const struct sigaction *new, struct sigaction *old)
+{
+    struct hpp_kernel_sigaction action = {0}, before;
+
+    if (new) {
+        action.handler = (void *)new->sa_handler;
+        action.flags = (unsigned)new->sa_flags;
+    }
+    hpp_handler_program_action(new ? &action : NULL, &before);
+    if (old) {
+        *old = (struct sigaction){0};
+        old->sa_handler = (sighandler_t)before.handler;
+        old->sa_flags = (int)(before.flags & ~(unsigned long)HPP_ARCH_SA_RESTORER);
+        for (int i = 1; i <= 64; i++)
+            if (before.mask >> (i - 1) & 1)
+                sigaddset(&old->sa_mask, i);
+    }
+    return 0;
+}
+
+EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *old)
+{
+    if (number == SIGPROF && hpp_agent_is_active()) {
+        if (!new || !is_handler(new->sa_handler))
+            return keep_action(new, old);
+        yield();
+    }
+    return REAL(sigaction)(number, new, old);
+}
+
+static sighandler_t set_handler(__typeof__(&signal) real, int number, sighandler_t handler)
+{
+    if (number == SIGPROF && hpp_agent_is_active()) {
+        struct sigaction new = {.sa_handler = handler}, old;
+        if (!is_handler(handler))
+            return keep_action(&new, &old), old.sa_handler;
+        yield();
+    }
+    return real(number, handler);
+}
+
+EXPORT sighandler_t signal(int number, sighandler_t handler)
+{
+    return set_handler(REAL(signal), number, handler);
+}
+
+sighandler_t bsd_signal(int number, sighandler_t handler);
+EXPORT sighandler_t bsd_signal(int number, sighandler_t handler)
+{
+    return set_handler(REAL(signal), number, handler);
+}
+
+sighandler_t __sysv_signal(int number, sighandler_t handler);
+EXPORT sighandler_t __sysv_signal(int number, sighandler_t handler)
+{
+    return set_handler(REAL(__sysv_signal), number, handler);
+}
+
+EXPORT sighandler_t sysv_signal(int number, sighandler_t handler)
+{
+    return set_handler(REAL(__sysv_signal), number, handler);
+}

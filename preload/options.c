@@ -1,0 +1,74 @@
+/* Reads the agent's options from the environment. Start-up code. */
+#include "preload/options.h"
+
+#include <stddef.h>
+
+#include "common/options.h"
+#include "common/sys.h"
+#include "common/text.h"
+
+static const char *find(char **environment, const char *name)
+{
+    for (; environment && *environment; environment++) {
+        const char *value = hpp_text_after(*environment, name);
+        if (value && *value == '=')
+            return value + 1;
+    }
+    return NULL;
+}
+
+/* One line: the option, the value, what is allowed, what is used instead. */
+static void complain(const struct hpp_option *option, const char *value)
+{
+    char line[512];
+    struct hpp_text text = HPP_TEXT(line);
+
+    hpp_text_put(&text, "hpprof: ");
+    hpp_text_put(&text, option->variable);
+    hpp_text_put(&text, "=");
+    hpp_text_put_bytes(&text, value, hpp_text_length(value) < 200 ? hpp_text_length(value) : 200);
+    hpp_text_put(&text, " is not allowed: use ");
+    hpp_text_put(&text, option->kind == HPP_OPTION_CHOICE ? "one of " : "a number in ");
+    hpp_text_put(&text, option->allowed);
+    hpp_text_put(&text, "; continuing with ");
+    hpp_text_put(&text, option->initial);
+    hpp_text_put(&text, "\n");
+    hpp_sys_write(2, line, text.used);
+}
+
+static uint64_t number_of(char **environment, enum hpp_option_id id, int quiet)
+{
+    const struct hpp_option *option = &hpp_options[id];
+    const char *text = find(environment, option->variable);
+    uint64_t number = 0;
+
+    if (text && *text && !hpp_option_parse(option, text, &number))
+        return number;
+    if (text && *text && !quiet)
+        complain(option, text);
+    hpp_option_parse(option, option->initial, &number);
+    return number;
+}
+
+static const char *text_of(char **environment, enum hpp_option_id id)
+{
+    const char *text = find(environment, hpp_options[id].variable);
+    return text && *text ? text : hpp_options[id].initial;
+}
+
+void hpp_agent_options_read(char **environment, struct hpp_agent_options *options)
+{
+    int quiet;
+
+    options->session = find(environment, "HPPROF_SESSION");
+    options->first = find(environment, "HPPROF_FIRST");
+    quiet = options->session || options->first;
+    options->out = text_of(environment, HPP_OPT_OUT);
+    options->frequency = number_of(environment, HPP_OPT_FREQ, quiet);
+    options->remap = (enum hpp_remap_backend)number_of(environment, HPP_OPT_REMAP, quiet);
+    options->remap_min = number_of(environment, HPP_OPT_REMAP_MIN, quiet);
+    options->remap_max = number_of(environment, HPP_OPT_REMAP_MAX, quiet);
+    options->remap_match = text_of(environment, HPP_OPT_REMAP_MATCH);
+    options->validate = (enum hpp_validate)number_of(environment, HPP_OPT_VALIDATE, quiet);
+    options->programs = text_of(environment, HPP_OPT_PROGRAMS);
+}

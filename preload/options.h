@@ -1,0 +1,29 @@
+/* The agent's options, from the environment (proto/options.def). Start-up code. */
+#ifndef HPP_PRELOAD_OPTIONS_H
+#define HPP_PRELOAD_OPTIONS_H
+
+#include <stdint.h>
+
+enum hpp_remap_backend { HPP_REMAP_AUTO, HPP_REMAP_ANON, HPP_REMAP_OFF }; /* order of options.def */
+enum hpp_validate { HPP_VALIDATE_AUTO, HPP_VALIDATE_PIPE };
+
+struct hpp_agent_options {
+    const char *out; /* "" for the default name */
+    uint64_t frequency;
+    enum hpp_remap_backend remap;
+    uint64_t remap_min;
+    uint64_t remap_max;
+    const char *remap_match;
+    enum hpp_validate validate;
+    const char *programs;
+
+    /* not options: what one of our processes tells another */
+    const char *session; /* HPPROF_SESSION: the folder of a running hpprof record, or NULL */
+    const char *first;   /* HPPROF_FIRST: the folder for descendants of the first process, or NULL */
+};
+
+/* Fills OPTIONS from the environment ENVIRONMENT. Values that are not allowed get one line on standard
+ * error (in the first process only) and the default. The texts point into the environment. */
+void hpp_agent_options_read(char **environment, struct hpp_agent_options *options);
+
+#endif

@@ -1,0 +1,27 @@
+/* The life of sampled threads in the target. Runs on those threads. */
+#ifndef HPP_PRELOAD_THREADS_H
+#define HPP_PRELOAD_THREADS_H
+
+#include <stdint.h>
+
+/* Begins sampling the calling thread, whose stack is [LOW, END) and whose first function was called by
+ * a function of ours with the frame ROOT_FP (0 if that is not known yet). */
+void hpp_thread_begin(uint64_t low, uint64_t end, uint64_t root_fp);
+
+/* Ends it: the timer is gone before the thread is. */
+void hpp_thread_end(void);
+
+/* The calling thread's root frame, once it is known. */
+void hpp_thread_set_root(uint64_t root_fp);
+
+/* Around fork(2): before, in the forking thread, the signal is blocked, as a fast timer would interrupt
+ * the call for ever. After it the parent's mask is restored; in the child the calling thread, with the
+ * stack it had, is the only one. */
+void hpp_thread_before_fork(void);
+void hpp_thread_after_fork_in_parent(void);
+void hpp_thread_after_fork_in_child(int sampled);
+
+/* Stops all sampling for good, so that SIGPROF is the program's alone again. */
+void hpp_thread_yield_signal(const char *why);
+
+#endif
