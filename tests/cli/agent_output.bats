@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Where the profile goes, and what happens where it cannot: the program must not notice.
+# shellcheck disable=SC2016 # the shells of the tests expand them
 
 load helper
 
