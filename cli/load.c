@@ -30,3 +30,8 @@ bool hpp_needs_out(const struct hpp_arguments *arguments, const char *command)
     hpp_complain("%s: say where to write: -o FILE", command);
     return true;
 }
+
+void hpp_complain_line(const char *line)
+{
+    hpp_complain("%s", line);
+}

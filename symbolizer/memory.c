@@ -1,4 +1,4 @@
-/* Growing arrays and the bump arena of the operator's side. Offline only. */
+/* Growing arrays and the bump pool of the operator's side. Offline only. */
 #include "symbolizer/memory.h"
 
 #include <stdint.h>
@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_BLOCK = 256 << 10, ARENA_ALIGN = 16 };
+enum { POOL_BLOCK = 256 << 10, POOL_ALIGN = 16 };
 
-struct hpp_arena_block {
-    struct hpp_arena_block *next;
+struct hpp_pool_block {
+    struct hpp_pool_block *next;
     size_t size, used;
     _Alignas(16) char bytes[];
 };
@@ -52,45 +52,45 @@ void *hpp_memory_room(void *array, size_t *capacity, size_t count, size_t size)
     return checked(realloc(array, room * size));
 }
 
-void *hpp_arena_get(struct hpp_arena *arena, size_t size)
+void *hpp_pool_get(struct hpp_pool *pool, size_t size)
 {
-    struct hpp_arena_block *block = arena->blocks;
-    size_t rounded = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+    struct hpp_pool_block *block = pool->blocks;
+    size_t rounded = (size + POOL_ALIGN - 1) & ~(size_t)(POOL_ALIGN - 1);
 
     if (rounded < size)
         checked(NULL);
     if (!block || block->size - block->used < rounded) {
-        size_t room = rounded > ARENA_BLOCK ? rounded : ARENA_BLOCK;
+        size_t room = rounded > POOL_BLOCK ? rounded : POOL_BLOCK;
         block = checked(room > SIZE_MAX - sizeof *block ? NULL : malloc(sizeof *block + room));
-        block->next = arena->blocks;
+        block->next = pool->blocks;
         block->size = room;
         block->used = 0;
-        arena->blocks = block;
+        pool->blocks = block;
     }
     block->used += rounded;
     return block->bytes + block->used - rounded;
 }
 
-static void free_blocks(struct hpp_arena_block *block)
+static void free_blocks(struct hpp_pool_block *block)
 {
     while (block) {
-        struct hpp_arena_block *next = block->next;
+        struct hpp_pool_block *next = block->next;
         free(block);
         block = next;
     }
 }
 
-void hpp_arena_reset(struct hpp_arena *arena)
+void hpp_pool_reset(struct hpp_pool *pool)
 {
-    if (!arena->blocks)
+    if (!pool->blocks)
         return;
-    free_blocks(arena->blocks->next);
-    arena->blocks->next = NULL;
-    arena->blocks->used = 0;
+    free_blocks(pool->blocks->next);
+    pool->blocks->next = NULL;
+    pool->blocks->used = 0;
 }
 
-void hpp_arena_free(struct hpp_arena *arena)
+void hpp_pool_free(struct hpp_pool *pool)
 {
-    free_blocks(arena->blocks);
-    arena->blocks = NULL;
+    free_blocks(pool->blocks);
+    pool->blocks = NULL;
 }

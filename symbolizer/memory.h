@@ -1,4 +1,4 @@
-/* Memory for the operator's side: growing arrays and a bump arena. A command that runs out of memory has
+/* Memory for the operator's side: growing arrays and a bump pool. A command that runs out of memory has
  * nothing left to try, so these end the process with one line and status 1. Offline only. */
 #ifndef HPP_SYMBOLIZER_MEMORY_H
 #define HPP_SYMBOLIZER_MEMORY_H
@@ -13,11 +13,11 @@ void *hpp_memory_copy(const void *bytes, size_t size); /* free() it */
 void *hpp_memory_room(void *array, size_t *capacity, size_t count, size_t size);
 
 /* Many small pieces that are all dropped together; zero-initialised is empty. */
-struct hpp_arena {
-    struct hpp_arena_block *blocks;
+struct hpp_pool {
+    struct hpp_pool_block *blocks;
 };
-void *hpp_arena_get(struct hpp_arena *arena, size_t size); /* aligned to 16, not zeroed */
-void hpp_arena_reset(struct hpp_arena *arena);             /* drops every piece, keeps one block to reuse */
-void hpp_arena_free(struct hpp_arena *arena);
+void *hpp_pool_get(struct hpp_pool *pool, size_t size); /* aligned to 16, not zeroed */
+void hpp_pool_reset(struct hpp_pool *pool);             /* drops every piece, keeps one block to reuse */
+void hpp_pool_free(struct hpp_pool *pool);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,14 @@ static int fail(int result, const char *path, char error[HPP_ERROR_SIZE])
 {
     snprintf(error, HPP_ERROR_SIZE, "cannot write %s: %s", path, strerror(-result));
     return result;
+}
+
+static void apply_mode(int descriptor, mode_t mode)
+{
+    mode_t mask = umask(077);
+
+    umask(mask);
+    fchmod(descriptor, mode & ~mask);
 }
 
 int hpp_output_open(struct hpp_output *output, const char *path, mode_t mode, char error[HPP_ERROR_SIZE])
@@ -27,8 +36,10 @@ int hpp_output_open(struct hpp_output *output, const char *path, mode_t mode, ch
     if (!stat(path, &status) && !S_ISREG(status.st_mode)) {
         descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     } else {
-        snprintf(output->temporary, sizeof output->temporary, "%s.%ld.tmp", path, (long)getpid());
-        descriptor = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        snprintf(output->temporary, sizeof output->temporary, "%s.XXXXXX", path);
+        descriptor = mkostemp(output->temporary, O_CLOEXEC); /* new, mode 0600, no link followed */
+        if (descriptor >= 0 && mode != 0600)
+            apply_mode(descriptor, mode);
     }
     if (descriptor < 0)
         return fail(-errno, path, error);
@@ -42,8 +53,9 @@ int hpp_output_open(struct hpp_output *output, const char *path, mode_t mode, ch
 
 int hpp_output_close(struct hpp_output *output, int result, char error[HPP_ERROR_SIZE])
 {
-    if (fflush(output->file) && !result)
-        result = -errno;
+    errno = 0;
+    if ((fflush(output->file) || ferror(output->file)) && !result)
+        result = errno ? -errno : -EIO;
     if (fclose(output->file) && !result)
         result = -errno;
     if (!result && *output->temporary && rename(output->temporary, output->path))

@@ -144,8 +144,7 @@ static uint32_t add_labels(struct hpp_profile *profile, const struct hpp_label *
     return index;
 }
 
-/* a + b, held at the ends of the range: a hostile file may hold any value. */
-static int64_t add_clamped(int64_t a, int64_t b)
+int64_t hpp_clamped_sum(int64_t a, int64_t b)
 {
     int64_t sum;
 
@@ -172,7 +171,8 @@ void hpp_profile_add_sample(struct hpp_profile *profile, const uint32_t *stack, 
         memset(profile->values + index * columns, 0, columns * sizeof *profile->values);
     }
     for (size_t i = 0; i < columns; i++)
-        profile->values[index * columns + i] = add_clamped(profile->values[index * columns + i], values[i]);
+        profile->values[index * columns + i] =
+            hpp_clamped_sum(profile->values[index * columns + i], values[i]);
 }
 
 const uint32_t *hpp_profile_stack(const struct hpp_profile *profile, size_t sample, size_t *depth)

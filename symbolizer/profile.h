@@ -17,7 +17,7 @@
 #define HPP_NAME_UNFINISHED "[unfinished]" /* root of a stack whose callers are unknown */
 #define HPP_NAME_TRUNCATED  "[truncated]"  /* root of a stack deeper than the recorded depth */
 
-enum { HPP_ERROR_SIZE = 4600, HPP_VALUE_MAX = 16 };
+enum { HPP_ERROR_SIZE = 5120, HPP_VALUE_MAX = 16 };
 
 struct hpp_value_type {
     uint32_t type, unit; /* strings */
@@ -129,6 +129,9 @@ const struct hpp_label *hpp_profile_labels(const struct hpp_profile *profile, si
 
 /* The column of the value TYPE in UNIT ("samples", "count"; "cpu", "nanoseconds"), or -1. */
 int hpp_profile_value_index(const struct hpp_profile *profile, const char *type, const char *unit);
+
+/* A + B, held at the ends of the range: a hostile file may hold any value. */
+int64_t hpp_clamped_sum(int64_t a, int64_t b);
 
 /* ---- build (equal things get the same index) ------------------------------------------------------- */
 

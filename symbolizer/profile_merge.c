@@ -237,7 +237,8 @@ int hpp_profile_merge(struct hpp_profile *into, const struct hpp_profile *from, 
         merge_locations(&merge);
         merge_samples(&merge, label && merge.one_process);
         merge_comments(&merge);
-        into->torn_bytes += from->torn_bytes;
+        if (from->torn_bytes)
+            hpp_profile_add_comment(into, "hpprof.note text='a torn last chunk was left out'");
     }
     free(merge.strings);
     free(merge.mappings);

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *arena_alloc(void *arena, size_t size)
+static void *pool_get(void *pool, size_t size)
 {
-    return hpp_arena_get(arena, size);
+    return hpp_pool_get(pool, size);
 }
 
-static void arena_drop(void *arena, void *piece)
+static void pool_keep(void *pool, void *piece)
 {
-    (void)arena;
+    (void)pool;
     (void)piece;
 }
 
@@ -82,7 +82,7 @@ static bool add_location(struct hpp_raw *raw, const Hpp__Pprof__Location *from)
 /* The label set of FROM: interned as it stands. */
 static uint32_t add_labels(struct hpp_raw *raw, const Hpp__Pprof__Sample *from)
 {
-    struct hpp_raw_label *labels = hpp_arena_get(&raw->arena, from->n_label * sizeof *labels);
+    struct hpp_raw_label *labels = hpp_pool_get(&raw->pool, from->n_label * sizeof *labels);
 
     for (size_t i = 0; i < from->n_label; i++)
         labels[i] = (struct hpp_raw_label){from->label[i]->key, from->label[i]->str, from->label[i]->num,
@@ -170,10 +170,10 @@ static const char *add_message(struct hpp_raw *raw, struct hpp_profile *profile,
 int hpp_raw_add(struct hpp_raw *raw, struct hpp_profile *profile, const void *bytes, size_t size,
                 const char **reason)
 {
-    ProtobufCAllocator allocator = {arena_alloc, arena_drop, &raw->arena};
+    ProtobufCAllocator allocator = {pool_get, pool_keep, &raw->pool};
     Hpp__Pprof__Profile *message;
 
-    hpp_arena_reset(&raw->arena);
+    hpp_pool_reset(&raw->pool);
     message = hpp__pprof__profile__unpack(&allocator, size, bytes);
     *reason = message ? add_message(raw, profile, message) : "its fields cannot be decoded";
     return *reason ? -EBADMSG : 0;
@@ -194,5 +194,5 @@ void hpp_raw_free(struct hpp_raw *raw)
     hpp_intern_free(&raw->stacks);
     hpp_intern_free(&raw->labels);
     hpp_intern_free(&raw->sample_keys);
-    hpp_arena_free(&raw->arena);
+    hpp_pool_free(&raw->pool);
 }

@@ -58,7 +58,7 @@ struct hpp_raw {
     size_t comment_count, comment_room;
     int64_t period, time_nanos, duration_nanos;
     int64_t drop_frames, keep_frames, default_sample_type, doc_url;
-    struct hpp_arena arena;
+    struct hpp_pool pool;
 };
 
 /* Decodes SIZE bytes, whole top-level fields of a Profile message, and adds what they hold to RAW; strings go

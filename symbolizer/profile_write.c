@@ -4,6 +4,7 @@
 #include "symbolizer/memory.h"
 #include "symbolizer/output.h"
 #include "symbolizer/profile.h"
+#include "symbolizer/escape.h"
 #include "proto/profile.pb-c.h"
 
 #include <errno.h>
@@ -18,39 +19,19 @@ enum { SLICE = 4096 /* samples in a message */ };
 struct writer {
     FILE *out;
     gzFile packed; /* instead of out, if not NULL */
-    struct hpp_arena arena;
+    struct hpp_pool pool;
     uint8_t *bytes;
     size_t room;
 };
 
-/* The number of bytes of the UTF-8 character at TEXT, or 0 when it is not one (RFC 3629, section 4). */
-static size_t utf8_length(const unsigned char *text)
-{
-    unsigned char first = text[0];
-    size_t length = first < 0x80   ? 1
-                    : first < 0xc2 ? 0
-                    : first < 0xe0 ? 2
-                    : first < 0xf0 ? 3
-                    : first < 0xf5 ? 4
-                                   : 0;
-
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    if ((first == 0xe0 && text[1] < 0xa0) || (first == 0xed && text[1] > 0x9f) ||
-        (first == 0xf0 && text[1] < 0x90) || (first == 0xf4 && text[1] > 0x8f))
-        return 0;
-    return length;
-}
-
-/* TEXT with `?` for each byte that is not UTF-8; in the arena. */
+/* TEXT with `?` for each byte that is not UTF-8; in the pool. */
 static char *clean_text(struct writer *writer, const char *text)
 {
     size_t size = strlen(text) + 1;
-    char *clean = memcpy(hpp_arena_get(&writer->arena, size), text, size);
+    char *clean = memcpy(hpp_pool_get(&writer->pool, size), text, size);
 
     for (char *at = clean; *at;) {
-        size_t length = utf8_length((unsigned char *)at);
+        size_t length = hpp_escape_utf8(at);
         if (!length)
             *at = '?';
         at += length ? length : 1;
@@ -74,16 +55,20 @@ static int emit(struct writer *writer, const Hpp__Pprof__Profile *message)
     return 0;
 }
 
-/* An array of COUNT pointers to COUNT messages of TYPE in the arena; each is to be initialised. */
-#define MESSAGES(writer, type, count, pointers)                                    \
-    type *messages = hpp_arena_get(&(writer)->arena, (count) * sizeof *messages);  \
-    type **pointers = hpp_arena_get(&(writer)->arena, (count) * sizeof *pointers); \
-    for (size_t index = 0; index < (count); index++)                               \
-    pointers[index] = &messages[index]
+/* COUNT pointers to COUNT messages of SIZE bytes, all in the pool; each message is to be initialised. */
+static void *messages(struct writer *writer, size_t count, size_t size)
+{
+    char *bodies = hpp_pool_get(&writer->pool, count * size);
+    void **pointers = hpp_pool_get(&writer->pool, count * sizeof *pointers);
+
+    for (size_t i = 0; i < count; i++)
+        pointers[i] = bodies + i * size;
+    return pointers;
+}
 
 static Hpp__Pprof__ValueType *value_type(struct writer *writer, struct hpp_value_type from)
 {
-    Hpp__Pprof__ValueType *type = hpp_arena_get(&writer->arena, sizeof *type);
+    Hpp__Pprof__ValueType *type = hpp_pool_get(&writer->pool, sizeof *type);
 
     hpp__pprof__value_type__init(type);
     type->type = from.type;
@@ -94,7 +79,7 @@ static Hpp__Pprof__ValueType *value_type(struct writer *writer, struct hpp_value
 static void put_mappings(struct writer *writer, const struct hpp_profile *profile,
                          Hpp__Pprof__Profile *message)
 {
-    MESSAGES(writer, Hpp__Pprof__Mapping, profile->mapping_count, mappings);
+    Hpp__Pprof__Mapping **mappings = messages(writer, profile->mapping_count, sizeof **mappings);
 
     for (size_t i = 0; i < profile->mapping_count; i++) {
         const struct hpp_mapping *from = &profile->mappings[i];
@@ -116,7 +101,7 @@ static void put_mappings(struct writer *writer, const struct hpp_profile *profil
 
 static Hpp__Pprof__Line **put_lines(struct writer *writer, const struct hpp_line *from, size_t count)
 {
-    MESSAGES(writer, Hpp__Pprof__Line, count, lines);
+    Hpp__Pprof__Line **lines = messages(writer, count, sizeof **lines);
 
     for (size_t i = 0; i < count; i++) {
         hpp__pprof__line__init(lines[i]);
@@ -130,7 +115,7 @@ static Hpp__Pprof__Line **put_lines(struct writer *writer, const struct hpp_line
 static void put_locations(struct writer *writer, const struct hpp_profile *profile,
                           Hpp__Pprof__Profile *message)
 {
-    MESSAGES(writer, Hpp__Pprof__Location, profile->location_count, locations);
+    Hpp__Pprof__Location **locations = messages(writer, profile->location_count, sizeof **locations);
 
     for (size_t i = 0; i < profile->location_count; i++) {
         const struct hpp_location *from = &profile->locations[i];
@@ -149,7 +134,7 @@ static void put_locations(struct writer *writer, const struct hpp_profile *profi
 static void put_functions(struct writer *writer, const struct hpp_profile *profile,
                           Hpp__Pprof__Profile *message)
 {
-    MESSAGES(writer, Hpp__Pprof__Function, profile->function_count, functions);
+    Hpp__Pprof__Function **functions = messages(writer, profile->function_count, sizeof **functions);
 
     for (size_t i = 0; i < profile->function_count; i++) {
         const struct hpp_function *from = &profile->functions[i];
@@ -170,14 +155,14 @@ static int write_head(struct writer *writer, const struct hpp_profile *profile)
     size_t types = profile->value_count, strings = profile->strings.count;
 
     message.n_sample_type = types;
-    message.sample_type = hpp_arena_get(&writer->arena, types * sizeof *message.sample_type);
+    message.sample_type = hpp_pool_get(&writer->pool, types * sizeof *message.sample_type);
     for (size_t i = 0; i < types; i++)
         message.sample_type[i] = value_type(writer, profile->value_types[i]);
     put_mappings(writer, profile, &message);
     put_locations(writer, profile, &message);
     put_functions(writer, profile, &message);
     message.n_string_table = strings;
-    message.string_table = hpp_arena_get(&writer->arena, strings * sizeof *message.string_table);
+    message.string_table = hpp_pool_get(&writer->pool, strings * sizeof *message.string_table);
     for (size_t i = 0; i < strings; i++)
         message.string_table[i] = clean_text(writer, hpp_profile_string(profile, (uint32_t)i));
     message.drop_frames = profile->drop_frames;
@@ -189,7 +174,7 @@ static int write_head(struct writer *writer, const struct hpp_profile *profile)
     message.default_sample_type = profile->default_sample_type;
     message.doc_url = profile->doc_url;
     message.n_comment = profile->comment_count;
-    message.comment = hpp_arena_get(&writer->arena, profile->comment_count * sizeof *message.comment);
+    message.comment = hpp_pool_get(&writer->pool, profile->comment_count * sizeof *message.comment);
     for (size_t i = 0; i < profile->comment_count; i++)
         message.comment[i] = profile->comments[i];
     return emit(writer, &message);
@@ -201,11 +186,11 @@ static void put_sample(struct writer *writer, const struct hpp_profile *profile,
     size_t depth, count;
     const uint32_t *stack = hpp_profile_stack(profile, index, &depth);
     const struct hpp_label *from = hpp_profile_labels(profile, index, &count);
-    MESSAGES(writer, Hpp__Pprof__Label, count, labels);
+    Hpp__Pprof__Label **labels = messages(writer, count, sizeof **labels);
 
     hpp__pprof__sample__init(sample);
     sample->n_location_id = depth;
-    sample->location_id = hpp_arena_get(&writer->arena, depth * sizeof *sample->location_id);
+    sample->location_id = hpp_pool_get(&writer->pool, depth * sizeof *sample->location_id);
     for (size_t i = 0; i < depth; i++)
         sample->location_id[i] = (uint64_t)stack[i] + 1;
     sample->n_value = profile->value_count;
@@ -228,8 +213,8 @@ static int write_samples(struct writer *writer, const struct hpp_profile *profil
     for (size_t from = 0; from < profile->sample_count && !result; from += SLICE) {
         Hpp__Pprof__Profile message = HPP__PPROF__PROFILE__INIT;
         size_t left = profile->sample_count - from, count = left < SLICE ? left : SLICE;
-        hpp_arena_reset(&writer->arena);
-        MESSAGES(writer, Hpp__Pprof__Sample, count, samples);
+        hpp_pool_reset(&writer->pool);
+        Hpp__Pprof__Sample **samples = messages(writer, count, sizeof **samples);
         for (size_t i = 0; i < count; i++)
             put_sample(writer, profile, from + i, samples[i]);
         message.n_sample = count;
@@ -256,7 +241,7 @@ static int write_profile(FILE *out, const struct hpp_profile *profile, bool gzip
         result = write_samples(&writer, profile);
     if (writer.packed && gzclose(writer.packed) != Z_OK && !result)
         result = errno ? -errno : -EIO;
-    hpp_arena_free(&writer.arena);
+    hpp_pool_free(&writer.pool);
     free(writer.bytes);
     return result;
 }

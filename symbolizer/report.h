@@ -1,0 +1,59 @@
+/* Where the CPU time went: a profile added up by function, image, thread or process. Offline only. */
+#ifndef HPP_SYMBOLIZER_REPORT_H
+#define HPP_SYMBOLIZER_REPORT_H
+
+#include "symbolizer/profile.h"
+
+#include <stdio.h>
+
+enum hpp_report_by { HPP_BY_FUNCTION, HPP_BY_IMAGE, HPP_BY_THREAD, HPP_BY_PROCESS };
+enum hpp_report_sort { HPP_SORT_FLAT, HPP_SORT_CUM, HPP_SORT_NAME };
+
+struct hpp_amount {
+    int64_t ns, samples;
+};
+
+struct hpp_report_row {
+    const char *name, *image; /* image: the path where most of it ran, "" if none */
+    struct hpp_amount flat;   /* at the leaf */
+    struct hpp_amount cum;    /* anywhere in the stack, counted once a stack */
+};
+
+struct hpp_report {
+    struct hpp_report_row *rows; /* names point into the profile */
+    size_t row_count;
+    struct hpp_amount total;
+    struct hpp_amount unfinished, truncated; /* stacks that end so; part of total */
+};
+
+/* Adds PROFILE up; its locations must have names (hpp_symbolize). Equal figures are ordered as go tool pprof
+ * does: by flat then name, or by cum then name. Adds strings to PROFILE, which must outlive REPORT. Returns
+ * 0, or -EINVAL when the profile holds no cpu/nanoseconds. */
+int hpp_report_make(struct hpp_report *report, struct hpp_profile *profile, enum hpp_report_by by,
+                    enum hpp_report_sort sort);
+void hpp_report_free(struct hpp_report *report);
+
+struct hpp_report_style {
+    const char *path; /* of the profile, for the header */
+    const char *what; /* head of the name column */
+    size_t rows;      /* at most; 0: all */
+    int columns;      /* cut names so that lines fit; 0: do not */
+    bool color;
+    bool show_image;
+};
+
+/* Prints header, rows and footer for people. */
+void hpp_report_print_text(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                           const struct hpp_report_style *style);
+
+/* Prints one JSON object and a newline. Its keys, which stay as they are:
+ *   profile, program ("" if several), processes, ended_processes, frequency_hz, duration_ns, by, sort
+ *   total_samples, total_ns
+ *   unfinished_samples, unfinished_ns, truncated_samples, truncated_ns
+ *   torn_bytes, lost {dropped, stale, threads, write_errors, lost_weight}
+ *   remap [{image, backend, ranges, asked_kib, huge_kib, ms, left_kib, reason}]
+ *   row_count (before `rows` was cut), rows [{name, image, flat_ns, cum_ns, flat_samples, cum_samples}] */
+void hpp_report_print_json(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                           const char *path, const char *by, const char *sort, size_t rows);
+
+#endif

@@ -1,0 +1,88 @@
+/* The report for programs; report.h says what the keys are. Offline only. */
+#include "symbolizer/escape.h"
+#include "symbolizer/report.h"
+#include "symbolizer/summary.h"
+
+#include <inttypes.h>
+
+static void put_text(FILE *out, const char *key, const char *text)
+{
+    fprintf(out, "\"%s\":", key);
+    hpp_escape_json(out, text);
+    fputc(',', out);
+}
+
+static void print_head(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                       const struct hpp_summary *summary)
+{
+    char program[256] = "";
+    int64_t pid;
+
+    if (!hpp_profile_process(profile, &pid, program, sizeof program))
+        *program = '\0';
+    put_text(out, "program", program);
+    fprintf(out,
+            "\"processes\":%zu,\"ended_processes\":%zu,\"frequency_hz\":%" PRIu64 ",\"duration_ns\":%" PRId64
+            ","
+            "\"total_samples\":%" PRId64 ",\"total_ns\":%" PRId64 ","
+            "\"unfinished_samples\":%" PRId64 ",\"unfinished_ns\":%" PRId64 ","
+            "\"truncated_samples\":%" PRId64 ",\"truncated_ns\":%" PRId64 ",\"torn_bytes\":%" PRIu64 ",",
+            summary->processes, summary->ends, summary->frequency, profile->duration_nanos,
+            report->total.samples, report->total.ns, report->unfinished.samples, report->unfinished.ns,
+            report->truncated.samples, report->truncated.ns, profile->torn_bytes);
+    fprintf(out,
+            "\"lost\":{\"dropped\":%" PRIu64 ",\"stale\":%" PRIu64 ",\"threads\":%" PRIu64
+            ",\"write_errors\":%" PRIu64 ",\"lost_weight\":%" PRIu64 "},",
+            summary->dropped, summary->stale, summary->threads, summary->write_errors, summary->lost_weight);
+}
+
+static void print_remap(FILE *out, const struct hpp_summary *summary)
+{
+    fputs("\"remap\":[", out);
+    for (size_t i = 0; i < summary->image_count; i++) {
+        const struct hpp_summary_image *image = &summary->images[i];
+        fputs(i ? ",\n{" : "\n{", out);
+        put_text(out, "image", image->path);
+        put_text(out, "backend", image->backend);
+        put_text(out, "reason", image->reason);
+        fprintf(out,
+                "\"ranges\":%zu,\"asked_kib\":%" PRIu64 ",\"huge_kib\":%" PRIu64 ",\"left_kib\":%" PRIu64
+                ",\"ms\":%.3f}",
+                image->ranges, image->asked_kib, image->huge_kib, image->left_kib, image->ms);
+    }
+    fputs("],", out);
+}
+
+static void print_rows(FILE *out, const struct hpp_report *report, size_t rows)
+{
+    size_t shown = rows && rows < report->row_count ? rows : report->row_count;
+
+    fprintf(out, "\"row_count\":%zu,\"rows\":[", report->row_count);
+    for (size_t i = 0; i < shown; i++) {
+        const struct hpp_report_row *row = &report->rows[i];
+        fputs(i ? ",\n{" : "\n{", out);
+        put_text(out, "name", row->name);
+        put_text(out, "image", row->image);
+        fprintf(out,
+                "\"flat_ns\":%" PRId64 ",\"cum_ns\":%" PRId64 ",\"flat_samples\":%" PRId64
+                ",\"cum_samples\":%" PRId64 "}",
+                row->flat.ns, row->cum.ns, row->flat.samples, row->cum.samples);
+    }
+    fputs("]}\n", out);
+}
+
+void hpp_report_print_json(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                           const char *path, const char *by, const char *sort, size_t rows)
+{
+    struct hpp_summary summary;
+
+    hpp_summary_make(&summary, profile);
+    fputc('{', out);
+    put_text(out, "profile", path);
+    put_text(out, "by", by);
+    put_text(out, "sort", sort);
+    print_head(out, report, profile, &summary);
+    print_remap(out, &summary);
+    print_rows(out, report, rows);
+    hpp_summary_free(&summary);
+}

@@ -1,0 +1,159 @@
+/* The report for people: at most 80 columns wide on a terminal, numbers first, names last. Offline only. */
+#include "symbolizer/escape.h"
+#include "symbolizer/report.h"
+#include "symbolizer/summary.h"
+#include "symbolizer/symbolize.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define BOLD  "\033[1m"
+#define DIM   "\033[2m"
+#define PLAIN "\033[0m"
+
+static double percent(int64_t part, int64_t whole)
+{
+    return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static double seconds(int64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+/* NUMBER with a comma between each three digits. */
+static const char *grouped(int64_t number, char text[32])
+{
+    char digits[32];
+    int length =
+        snprintf(digits, sizeof digits, "%" PRIu64, number < 0 ? -(uint64_t)number : (uint64_t)number);
+    char *to = text;
+
+    if (number < 0)
+        *to++ = '-';
+    for (int i = 0; i < length; i++) {
+        if (i && (length - i) % 3 == 0)
+            *to++ = ',';
+        *to++ = digits[i];
+    }
+    *to = '\0';
+    return text;
+}
+
+static void print_header(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                         const struct hpp_summary *summary, const char *path)
+{
+    char program[256], number[32];
+    int64_t pid;
+
+    hpp_escape_plain(out, path, 0);
+    if (hpp_profile_process(profile, &pid, program, sizeof program)) {
+        fputs(": ", out);
+        hpp_escape_plain(out, program, 0);
+        fprintf(out, " (pid %" PRId64 ")", pid);
+    } else if (summary->processes) {
+        fprintf(out, ": %zu processes", summary->processes);
+    }
+    fputc('\n', out);
+    if (profile->duration_nanos > 0)
+        fprintf(out, "%.2f s, ", seconds(profile->duration_nanos));
+    if (summary->frequency)
+        fprintf(out, "%" PRIu64 " Hz, ", summary->frequency);
+    fprintf(out, "%s sample%s, %.2f CPU-seconds\n\n", grouped(report->total.samples, number),
+            report->total.samples == 1 ? "" : "s", seconds(report->total.ns));
+}
+
+static void print_row(FILE *out, const struct hpp_report_row *row, int64_t total,
+                      const struct hpp_report_style *style)
+{
+    char numbers[160];
+    int used = snprintf(numbers, sizeof numbers, "%9.2f %6.1f %9.2f %6.1f  ", seconds(row->flat.ns),
+                        percent(row->flat.ns, total), seconds(row->cum.ns), percent(row->cum.ns, total));
+    size_t room = style->columns > used ? (size_t)(style->columns - used) : 0, name;
+    const char *image = hpp_base_name(row->image);
+
+    fputs(numbers, out);
+    name = hpp_escape_plain(out, row->name, style->columns && !room ? 1 : room);
+    if (style->show_image && *image && strncmp(row->name, image, strlen(image)) &&
+        (!style->columns || name + strlen(image) + 2 <= room)) {
+        fputs(style->color ? "  " DIM : "  ", out);
+        hpp_escape_plain(out, image, 0);
+        fputs(style->color ? PLAIN : "", out);
+    }
+    fputc('\n', out);
+}
+
+static void print_rows(FILE *out, const struct hpp_report *report, const struct hpp_report_style *style)
+{
+    size_t shown = style->rows && style->rows < report->row_count ? style->rows : report->row_count;
+
+    fprintf(out, "%s%9s %6s %9s %6s  %s%s\n", style->color ? BOLD : "", "flat s", "flat%", "cum s", "cum%",
+            style->what, style->color ? PLAIN : "");
+    for (size_t i = 0; i < shown; i++)
+        print_row(out, &report->rows[i], report->total.ns, style);
+    if (shown < report->row_count)
+        fprintf(out, "%36s%zu more (-n 0 prints all)\n", "", report->row_count - shown);
+}
+
+static void print_stacks(FILE *out, const struct hpp_report *report)
+{
+    char number[32];
+
+    if (!report->unfinished.samples && !report->unfinished.ns && !report->truncated.samples)
+        fputs("All stacks reach their thread's root.\n", out);
+    if (report->unfinished.samples || report->unfinished.ns)
+        fprintf(out,
+                "%.1f%% of CPU time (%s samples) has stacks that do not reach their\n"
+                "thread's root: their callers are missing from the cum columns.\n",
+                percent(report->unfinished.ns, report->total.ns),
+                grouped(report->unfinished.samples, number));
+    if (report->truncated.samples || report->truncated.ns)
+        fprintf(out,
+                "%.1f%% of CPU time (%s samples) has stacks deeper than was recorded:\n"
+                "their outermost callers are missing from the cum columns.\n",
+                percent(report->truncated.ns, report->total.ns), grouped(report->truncated.samples, number));
+}
+
+static void print_notes(FILE *out, const struct hpp_profile *profile)
+{
+    char text[512];
+
+    for (size_t i = 0; i < profile->comment_count; i++)
+        if (hpp_comment_is(hpp_profile_comment(profile, i), "hpprof.note") &&
+            hpp_comment_text(hpp_profile_comment(profile, i), "text", text, sizeof text)) {
+            fputs("Note: ", out);
+            hpp_escape_plain(out, text, 0);
+            fputc('\n', out);
+        }
+}
+
+static void print_footer(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                         const struct hpp_summary *summary)
+{
+    fputc('\n', out);
+    if (report->row_count)
+        print_stacks(out, report);
+    else
+        fputs("No samples: the program used less CPU time than one period.\n", out);
+    hpp_summary_print_lost(out, summary);
+    if (profile->torn_bytes)
+        fprintf(out, "Torn last chunk: %" PRIu64 " bytes left out.\n", profile->torn_bytes);
+    if (summary->ends < summary->processes)
+        fprintf(out, "Not finished: %zu of %zu processes still ran, or their writer was killed.\n",
+                summary->processes - summary->ends, summary->processes);
+    hpp_summary_print_remap(out, summary);
+    print_notes(out, profile);
+}
+
+void hpp_report_print_text(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                           const struct hpp_report_style *style)
+{
+    struct hpp_summary summary;
+
+    hpp_summary_make(&summary, profile);
+    print_header(out, report, profile, &summary, style->path);
+    if (report->row_count)
+        print_rows(out, report, style);
+    print_footer(out, report, profile, &summary);
+    hpp_summary_free(&summary);
+}

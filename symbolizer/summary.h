@@ -1,0 +1,35 @@
+/* What a profile's comments say about the run: processes, what was lost, text on huge pages. Offline only. */
+#ifndef HPP_SYMBOLIZER_SUMMARY_H
+#define HPP_SYMBOLIZER_SUMMARY_H
+
+#include "symbolizer/profile.h"
+
+#include <stdio.h>
+
+/* Text of one image, added up over the processes of the profile. */
+struct hpp_summary_image {
+    char path[4096], backend[32], reason[256]; /* reason: why the rest was left; "" if nothing was */
+    uint64_t asked_kib, huge_kib, left_kib;
+    double ms;
+    size_t ranges; /* moved ranges */
+};
+
+struct hpp_summary {
+    size_t processes, ends; /* processes in the profile, and how many of them came to their end */
+    uint64_t frequency;     /* of the first process; 0: not known */
+    uint64_t dropped, stale, threads, write_errors, lost_weight;
+    uint64_t eligible_kib, huge_kib;
+    struct hpp_summary_image *images;
+    size_t image_count, image_room;
+};
+
+void hpp_summary_make(struct hpp_summary *summary, const struct hpp_profile *profile);
+void hpp_summary_free(struct hpp_summary *summary);
+
+/* Prints what was lost: one line, or nothing if nothing was. */
+void hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary);
+
+/* Prints the text on huge pages: a line of totals, then a line an image; nothing if none was eligible. */
+void hpp_summary_print_remap(FILE *out, const struct hpp_summary *summary);
+
+#endif
