@@ -1,6 +1,7 @@
 #!/bin/sh
 # check-agent.sh BUILD: holds the finished agent against its two lists. profiler/signal_safe.list: what the
-# objects of handler and writer (those that include signal_safe.h) may call. preload/exports.list: what the
+# objects of handler and writer (those that include signal_safe.h) may call, directly or through common/.
+# preload/exports.list: what the
 # library exports. And it imports nothing newer than GLIBC_2.17, needs libc alone, and is bound at load time.
 set -u
 cd "$(dirname "$0")/.." || exit 2
@@ -29,9 +30,10 @@ complain() {
 sources=$(grep -l '#include "profiler/signal_safe.h"' common/*.c common/arch/*/*.c profiler/*.c preload/*.c)
 objects=$(for source in $sources; do echo "$build/agent/${source%.c}.o"; done)
 [ -n "$objects" ] || wrong "no source includes profiler/signal_safe.h"
-# shellcheck disable=SC2086 # a list of words
-ld -r -o "$work/safe.o" $objects || exit 1
-nm -u "$work/safe.o" | awk '{ print $2 }' | sort -u >"$work/calls"
+# shellcheck disable=SC2046,SC2086 # lists of words
+ar rcs "$work/common.a" $(find "$build/agent/common" -name '*.o') && ld -r -o "$work/safe.o" $objects "$work/common.a" ||
+    exit 1
+nm -u "$work/safe.o" | awk '$2 != "_GLOBAL_OFFSET_TABLE_" { print $2 }' | sort -u >"$work/calls"
 listed profiler/signal_safe.list >"$work/allowed"
 comm -23 "$work/calls" "$work/allowed" >"$work/difference"
 complain "handler or writer uses what profiler/signal_safe.list does not allow:" <"$work/difference"
