@@ -111,6 +111,7 @@ $(OUT)/obj/proto/%.o: $(OUT)/gen/proto/%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  )$(CC) $(ALL_CPP) $(TOOL_FLAGS) -c $< -o $@
 $(OUT)/obj/symbolizer/flamegraph_svg.o: symbolizer/flamegraph.js
+$(OUT)/obj/symbolizer/flamegraph_svg.o: symbolizer/flamegraph.js
 $(TOOL): $(CLI_OBJ) $(TOOL_OBJ) $(OUT)/links
 	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $(CLI_OBJ) $(TOOL_OBJ) $(TOOL_LIBS) -o $@
 
