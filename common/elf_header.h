@@ -15,7 +15,7 @@ struct hpp_elf_source {
 };
 
 struct hpp_elf_segment {
-    uint64_t offset; /* in the file */
+    uint64_t offset;  /* in the file */
     uint64_t address; /* link-time virtual address */
     uint64_t file_size;
     uint64_t memory_size;

@@ -8,7 +8,7 @@
 #include "common/sys.h"
 #include "common/text.h"
 
-#define PAGE 4096u
+#define PAGE       4096u
 #define RANGES_MAX 8192u
 
 /* A scan in progress. */
@@ -74,7 +74,8 @@ static int add_segment(struct scan *scan, const struct hpp_image *image, uint64_
 }
 
 /* Opens the ELF file that LINE maps: its header in memory if that is mapped, else the file. */
-static int read_header(const struct scan *scan, const struct hpp_maps_line *line, struct hpp_elf_header *header)
+static int read_header(const struct scan *scan, const struct hpp_maps_line *line,
+                       struct hpp_elf_header *header)
 {
     struct hpp_elf_source source = {0, -1};
     int error = -ENOEXEC;
@@ -89,7 +90,8 @@ static int read_header(const struct scan *scan, const struct hpp_maps_line *line
         error = hpp_elf_header_read(&source, header);
     }
     /* Opening a device, or a memfd's name, would open something else. */
-    if (error && line->inode && !hpp_text_after(line->path, "/dev/") && !hpp_text_after(line->path, "/memfd:")) {
+    if (error && line->inode && !hpp_text_after(line->path, "/dev/") &&
+        !hpp_text_after(line->path, "/memfd:")) {
         source.memory = 0;
         source.fd = (int)hpp_sys_open(line->path, O_RDONLY | O_NONBLOCK, 0);
         if (source.fd < 0)
@@ -124,7 +126,8 @@ static int add_file(struct scan *scan, const struct hpp_maps_line *line)
         if (line->offset < offset || line->offset >= offset + size)
             continue;
         start = line->start - (line->offset - offset);
-        error = add_segment(scan, image, start, start + size, offset, start + (s->offset - offset) + s->file_size);
+        error = add_segment(scan, image, start, start + size, offset,
+                            start + (s->offset - offset) + s->file_size);
         if (error)
             return error;
         found = 1;
@@ -140,7 +143,8 @@ static int is_same(const struct hpp_segment *segment, const struct hpp_maps_line
 
     if (hpp_text_after(line->path, "[anon:") || !line->path[0])
         return segment->moved || image->kind == HPP_IMAGE_ANONYMOUS;
-    return image->device == line->device && image->inode == line->inode && hpp_text_equal(image->path, line->path) &&
+    return image->device == line->device && image->inode == line->inode &&
+           hpp_text_equal(image->path, line->path) &&
            (image->kind == HPP_IMAGE_VDSO ||
             line->offset - segment->file_offset == line->start - segment->start);
 }

@@ -32,8 +32,8 @@ struct hpp_segment {
     uint64_t end;
     uint64_t file_offset; /* of the byte at start */
     uint64_t file_end;    /* address behind the last byte that comes from the file */
-    uint32_t serial; /* 0, 1, 2, … in order of discovery; the main program's is 0 */
-    int moved;       /* some of it lies on anonymous huge pages now; set before the map is published */
+    uint32_t serial;      /* 0, 1, 2, … in order of discovery; the main program's is 0 */
+    int moved;            /* some of it lies on anonymous huge pages now; set before the map is published */
 };
 
 struct hpp_code_range {

@@ -46,7 +46,9 @@ static int number(const char **at, unsigned base, char stop, uint64_t *value)
 
     *value = 0;
     for (;; c++) {
-        unsigned digit = *c >= '0' && *c <= '9' ? (unsigned)(*c - '0') : *c >= 'a' && *c <= 'f' ? (unsigned)(*c - 'a' + 10) : 99;
+        unsigned digit = *c >= '0' && *c <= '9'   ? (unsigned)(*c - '0')
+                         : *c >= 'a' && *c <= 'f' ? (unsigned)(*c - 'a' + 10)
+                                                  : 99;
         if (digit >= base)
             break;
         *value = *value * base + digit;

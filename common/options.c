@@ -3,16 +3,16 @@
 
 #include <errno.h>
 
-#define AGENT HPP_AGENT_OPTION
-#define RECORD HPP_RECORD_OPTION
-#define REPORT HPP_REPORT_OPTION
+#define AGENT      HPP_AGENT_OPTION
+#define RECORD     HPP_RECORD_OPTION
+#define REPORT     HPP_REPORT_OPTION
 #define FLAMEGRAPH HPP_FLAMEGRAPH_OPTION
-#define SYMBOLIZE HPP_SYMBOLIZE_OPTION
-#define PERF_MAP HPP_PERF_MAP_OPTION
-#define MERGE HPP_MERGE_OPTION
+#define SYMBOLIZE  HPP_SYMBOLIZE_OPTION
+#define PERF_MAP   HPP_PERF_MAP_OPTION
+#define MERGE      HPP_MERGE_OPTION
 
 const struct hpp_option hpp_options[HPP_OPTION_COUNT] = {
-#define OPTION(id, variable, flag, letter, argument, kind, initial, allowed, users, help)                            \
+#define OPTION(id, variable, flag, letter, argument, kind, initial, allowed, users, help) \
     [HPP_OPT_##id] = {variable, flag, letter, argument, HPP_OPTION_##kind, initial, allowed, users, help},
 #include "proto/options.def"
 #undef OPTION
@@ -25,7 +25,8 @@ static int parse_digits(const char *text, int suffix, uint64_t *number, const ch
     const char *at = text;
 
     for (; *at >= '0' && *at <= '9'; at++)
-        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, (uint64_t)(*at - '0'), &value))
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*at - '0'), &value))
             return -EINVAL;
     if (at == text)
         return -EINVAL;

@@ -14,7 +14,7 @@
 
 #include "common/arch.h"
 
-#define HPP_SYSCALL(name, a, b, c, d, e, f)                                                                     \
+#define HPP_SYSCALL(name, a, b, c, d, e, f) \
     hpp_arch_syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* The kernel's struct sigaction (arch/x86/include/uapi/asm/signal.h), which is not libc's. */

@@ -28,7 +28,7 @@ static struct {
     struct hpp_agent_options options;
     struct hpp_arena arena;
     struct hpp_remap_list remap;
-    const char *program; /* path */
+    const char *program;       /* path */
     char folder[HPP_PATH_MAX]; /* for descendants' profiles */
 } agent;
 
@@ -74,12 +74,15 @@ static int start_writer(const char *folder, int inherited)
     writer->file.started = hpp_sys_now(CLOCK_REALTIME);
     writer->file.scratch.no_fork = 1;
     writer->always_write = agent.options.session != NULL;
-    hpp_output_path(&writer->file, &agent.options, folder, hpp_text_base_name(agent.program), hpp_sampler.pid);
+    hpp_output_path(&writer->file, &agent.options, folder, hpp_text_base_name(agent.program),
+                    hpp_sampler.pid);
     hpp_head_comments(&agent.options, agent.program, &agent.remap, inherited);
     if (agent.options.session)
         open_session_file(&writer->file);
     if (hpp_writer_start())
-        atomic_store(&writer->note, "no writer process could be made: samples were written at exit, as far as memory held them");
+        atomic_store(
+            &writer->note,
+            "no writer process could be made: samples were written at exit, as far as memory held them");
     else if (writer->file.fd >= 0)
         hpp_sys_close(writer->file.fd); /* the writer has its own */
     return 0;
@@ -121,7 +124,8 @@ static int find_images(void)
 {
     const struct hpp_code_map *map;
     const struct hpp_code_range *own;
-    int error = hpp_image_scan(&hpp_writer.image_arena, &hpp_writer.map_arena[0], NULL, getauxval(AT_ENTRY), &map);
+    int error =
+        hpp_image_scan(&hpp_writer.image_arena, &hpp_writer.map_arena[0], NULL, getauxval(AT_ENTRY), &map);
 
     if (error)
         return error;
@@ -170,7 +174,8 @@ static int keep_options(void)
 
 static void remap(void)
 {
-    struct hpp_remap_options options = {agent.options.remap_min, agent.options.remap_max, agent.options.remap_match};
+    struct hpp_remap_options options = {agent.options.remap_min, agent.options.remap_max,
+                                        agent.options.remap_match};
 
     agent.remap.arena = &agent.arena;
     if (agent.options.remap != HPP_REMAP_OFF)
@@ -216,7 +221,8 @@ static void complain(int error)
                         : error == -ECHILD  ? "the writer was killed"
                                             : hpp_text_error(error));
     hpp_text_put(&text, "; ");
-    hpp_text_put_number(&text, writer->aggregate.samples - writer->file.samples + writer->aggregate.lost_weight);
+    hpp_text_put_number(&text,
+                        writer->aggregate.samples - writer->file.samples + writer->aggregate.lost_weight);
     hpp_text_put(&text, " samples are lost\n");
     hpp_sys_write(2, line, text.used);
 }

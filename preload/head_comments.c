@@ -89,8 +89,8 @@ static void comment_range(const struct hpp_remap_record *record, int inherited)
     add(&text);
 }
 
-void hpp_head_comments(const struct hpp_agent_options *options, const char *program, const struct hpp_remap_list *remap,
-                       int inherited)
+void hpp_head_comments(const struct hpp_agent_options *options, const char *program,
+                       const struct hpp_remap_list *remap, int inherited)
 {
     hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, "hpprof version=" HPP_VERSION " format=1");
     comment_process(options, program);

@@ -7,7 +7,7 @@
 
 /* Adds them to hpp_writer's file: version, process, and what became of the text. INHERITED: in a fork
  * child, whose text its parent moved. */
-void hpp_head_comments(const struct hpp_agent_options *options, const char *program, const struct hpp_remap_list *remap,
-                       int inherited);
+void hpp_head_comments(const struct hpp_agent_options *options, const char *program,
+                       const struct hpp_remap_list *remap, int inherited);
 
 #endif

@@ -29,7 +29,7 @@ struct pagemap_region {
     uint64_t categories;
 };
 #define PAGEMAP_SCAN_CALL 0xc0606610ul /* _IOWR('f', 16, struct pm_scan_arg) */
-#define PAGE_IS_HUGE_BIT (1u << 6)
+#define PAGE_IS_HUGE_BIT  (1u << 6)
 
 const char *hpp_huge_pages_refused(void)
 {
@@ -49,8 +49,11 @@ const char *hpp_huge_pages_refused(void)
 static int64_t scan_pagemap(uint64_t start, uint64_t end)
 {
     struct pagemap_region regions[32];
-    struct pagemap_scan scan = {.size = sizeof scan, .end = end, .regions = (uint64_t)(uintptr_t)regions,
-                                .region_count = 32, .category_mask = PAGE_IS_HUGE_BIT,
+    struct pagemap_scan scan = {.size = sizeof scan,
+                                .end = end,
+                                .regions = (uint64_t)(uintptr_t)regions,
+                                .region_count = 32,
+                                .category_mask = PAGE_IS_HUGE_BIT,
                                 .return_mask = PAGE_IS_HUGE_BIT};
     long fd = hpp_sys_open("/proc/self/pagemap", O_RDONLY, 0);
     int64_t bytes = 0;

@@ -18,17 +18,17 @@
 #include "profiler/checked_read.h"
 #include "profiler/handler.h"
 
-#define EXPORT __attribute__((visibility("default")))
-#define FRAME  __attribute__((noinline, optimize("no-optimize-sibling-calls")))
+#define EXPORT             __attribute__((visibility("default")))
+#define FRAME              __attribute__((noinline, optimize("no-optimize-sibling-calls")))
 #define PAGES_AROUND_STACK 8192u /* guard page below, thread descriptor above */
 
 /* The real function NAME, looked up once. */
-#define REAL(name)                                                                                               \
-    ({                                                                                                           \
-        static __typeof__(&name) real;                                                                           \
-        if (!real)                                                                                               \
-            real = (__typeof__(real))hpp_next_symbol(#name);                                                     \
-        real;                                                                                                    \
+#define REAL(name)                                           \
+    ({                                                       \
+        static __typeof__(&name) real;                       \
+        if (!real)                                           \
+            real = (__typeof__(real))hpp_next_symbol(#name); \
+        real;                                                \
     })
 
 /* ---- main -------------------------------------------------------------------------------------------- */
@@ -93,8 +93,9 @@ static FRAME void *run_thread(void *argument)
 
     free(argument);
     /* the descriptor lies at the top of the stack's memory (glibc, nptl/allocatestack.c) */
-    hpp_thread_begin(start.stack_size > 2 * PAGES_AROUND_STACK ? descriptor - start.stack_size + PAGES_AROUND_STACK
-                                                               : frame - PAGES_AROUND_STACK / 2,
+    hpp_thread_begin(start.stack_size > 2 * PAGES_AROUND_STACK
+                         ? descriptor - start.stack_size + PAGES_AROUND_STACK
+                         : frame - PAGES_AROUND_STACK / 2,
                      frame + 16, frame);
     result = start.routine(start.argument);
     if (!ends)

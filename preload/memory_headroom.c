@@ -73,7 +73,8 @@ const char *hpp_memory_headroom_refused(uint64_t size)
     char text[4096], group[PATH];
     const char *line;
 
-    if (hpp_proc_file_read("/proc/meminfo", text, sizeof text) > 0 && (line = hpp_proc_file_line(text, "MemAvailable:"))) {
+    if (hpp_proc_file_read("/proc/meminfo", text, sizeof text) > 0 &&
+        (line = hpp_proc_file_line(text, "MemAvailable:"))) {
         uint64_t available = hpp_proc_file_number(line);
         if (available != UINT64_MAX && available / 2 < size >> 10)
             return "too little memory is free on this machine";
@@ -83,7 +84,8 @@ const char *hpp_memory_headroom_refused(uint64_t size)
     line = find_group(text, "memory");
     if (line) {
         copy_group(group, line);
-        if (!fits_groups("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes", "memory.usage_in_bytes", size))
+        if (!fits_groups("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes", "memory.usage_in_bytes",
+                         size))
             return "the memory limit of the control group leaves too little room";
     }
     line = hpp_proc_file_line(text, "0::");

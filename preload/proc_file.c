@@ -36,7 +36,8 @@ uint64_t hpp_proc_file_number(const char *text)
     if (*text < '0' || *text > '9')
         return UINT64_MAX;
     for (; *text >= '0' && *text <= '9'; text++)
-        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
             return UINT64_MAX;
     return value;
 }

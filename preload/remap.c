@@ -19,10 +19,11 @@ void hpp_remap_record(struct hpp_remap_list *list, const struct hpp_remap_record
     list->records[list->count++] = *record;
 }
 
-static void leave(struct hpp_remap_list *list, const struct hpp_segment *segment, uint64_t start, uint64_t end,
-                  const char *reason)
+static void leave(struct hpp_remap_list *list, const struct hpp_segment *segment, uint64_t start,
+                  uint64_t end, const char *reason)
 {
-    hpp_remap_record(list, &(struct hpp_remap_record){.segment = segment, .start = start, .end = end, .reason = reason});
+    hpp_remap_record(
+        list, &(struct hpp_remap_record){.segment = segment, .start = start, .end = end, .reason = reason});
 }
 
 /* Why [START, END) of SEGMENT, the whole huge pages in it, is not to be moved; NULL if it is. */

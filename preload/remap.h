@@ -12,9 +12,9 @@ struct hpp_remap_record {
     const struct hpp_segment *segment;
     uint64_t start; /* run-time addresses; whole huge pages where it was moved */
     uint64_t end;
-    uint64_t huge;        /* bytes truly on huge pages after the move */
+    uint64_t huge;         /* bytes truly on huge pages after the move */
     uint64_t microseconds; /* for all ranges of the segment, told with the first */
-    const char *reason;   /* NULL if it was moved; else why it was left where it was */
+    const char *reason;    /* NULL if it was moved; else why it was left where it was */
 };
 
 struct hpp_remap_list {

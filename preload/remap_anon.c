@@ -22,7 +22,7 @@ struct move {
     uint64_t start; /* the text */
     uint64_t end;
     uint64_t stage; /* where its copy is made; a multiple of HPP_HUGE_PAGE */
-    uint64_t began;  /* ns */
+    uint64_t began; /* ns */
 };
 
 static void record(struct move *move, uint64_t start, uint64_t end, uint64_t huge, const char *reason)
@@ -87,8 +87,9 @@ static int differs(uint64_t a, uint64_t b, uint64_t size)
 
     for (uint64_t i = 0; i < size / 8; i += 8) {
         uint64_t any = (left[i] ^ right[i]) | (left[i + 1] ^ right[i + 1]) | (left[i + 2] ^ right[i + 2]) |
-                       (left[i + 3] ^ right[i + 3]) | (left[i + 4] ^ right[i + 4]) | (left[i + 5] ^ right[i + 5]) |
-                       (left[i + 6] ^ right[i + 6]) | (left[i + 7] ^ right[i + 7]);
+                       (left[i + 3] ^ right[i + 3]) | (left[i + 4] ^ right[i + 4]) |
+                       (left[i + 5] ^ right[i + 5]) | (left[i + 6] ^ right[i + 6]) |
+                       (left[i + 7] ^ right[i + 7]);
         if (any)
             return 1;
     }
@@ -99,7 +100,8 @@ static int differs(uint64_t a, uint64_t b, uint64_t size)
 static int refill(struct move *move, uint64_t start, uint64_t end)
 {
     uint64_t offset = move->segment->file_offset + (start - move->segment->start);
-    long at = hpp_sys_mmap((void *)start, end - start, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, move->fd, offset);
+    long at = hpp_sys_mmap((void *)start, end - start, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED,
+                           move->fd, offset);
     return hpp_sys_failed(at) ? (int)at : 0;
 }
 
@@ -132,7 +134,7 @@ static void swap_run(struct move *move, uint64_t start, uint64_t end)
         leave(move, start, end, "anonymous memory may not be made executable here");
         return;
     }
-    if (hpp_sys_mremap_fixed(from, size, start)) {
+    if (hpp_sys_failed(hpp_sys_mremap_fixed(from, size, start))) {
         int error = refill(move, start, end);
         leave(move, start, end, error ? "mremap failed, and so did mapping the file again" : "mremap failed");
         return;
@@ -162,10 +164,11 @@ static void swap_all(struct move *move)
     }
 }
 
-void hpp_remap_anonymous(const struct hpp_segment *segment, uint64_t start, uint64_t end, struct hpp_remap_list *list)
+void hpp_remap_anonymous(const struct hpp_segment *segment, uint64_t start, uint64_t end,
+                         struct hpp_remap_list *list)
 {
-    struct move move = {.segment = segment, .list = list, .start = start, .end = end,
-                        .began = hpp_sys_now(CLOCK_MONOTONIC)};
+    struct move move = {
+        .segment = segment, .list = list, .start = start, .end = end, .began = hpp_sys_now(CLOCK_MONOTONIC)};
     const char *reason = NULL;
 
     move.fd = (int)hpp_sys_open(segment->image->path, O_RDONLY, 0);

@@ -8,7 +8,7 @@
 #include "profiler/walk.h"
 #include "profiler/signal_safe.h"
 
-#define STACK_SLOTS 4096u
+#define STACK_SLOTS  4096u
 #define STACK_MEMORY (8u << 20) /* between two flushes; more is lost, and counted */
 #define TABLE_MEMORY (64u << 20)
 
@@ -37,7 +37,12 @@ static int grow(struct hpp_arena *arena, void **array, uint32_t *capacity, uint3
 /* The length of the UTF-8 character at BYTES, or 0 if there is none (RFC 3629). */
 static unsigned utf8_length(const unsigned char *bytes)
 {
-    unsigned c = bytes[0], count = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+    unsigned c = bytes[0], count = c < 0x80   ? 1
+                                   : c < 0xc2 ? 0
+                                   : c < 0xe0 ? 2
+                                   : c < 0xf0 ? 3
+                                   : c < 0xf5 ? 4
+                                              : 0;
 
     for (unsigned i = 1; i < count; i++)
         if ((bytes[i] & 0xc0) != 0x80)
@@ -66,7 +71,8 @@ uint32_t hpp_aggregate_string(struct hpp_aggregate *aggregate, const char *strin
         if (hpp_text_equal(aggregate->strings[i], string))
             return i;
     if (aggregate->string_count == aggregate->string_capacity &&
-        grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256, sizeof(char *)))
+        grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256,
+             sizeof(char *)))
         return 0;
     copy = hpp_arena_copy(&aggregate->arena, string);
     if (!copy)
@@ -79,7 +85,8 @@ uint32_t hpp_aggregate_string(struct hpp_aggregate *aggregate, const char *strin
 int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_code_map *map)
 {
     while (aggregate->segment_capacity < map->serials)
-        if (grow(&aggregate->arena, (void **)&aggregate->segments, &aggregate->segment_capacity, 128, sizeof(void *)))
+        if (grow(&aggregate->arena, (void **)&aggregate->segments, &aggregate->segment_capacity, 128,
+                 sizeof(void *)))
             return -ENOMEM;
     for (uint32_t i = 0; i < map->count; i++)
         aggregate->segments[map->ranges[i].segment->serial] = map->ranges[i].segment;
@@ -135,7 +142,8 @@ int hpp_aggregate_init(struct hpp_aggregate *aggregate)
     *aggregate = (struct hpp_aggregate){.arena = {.limit = TABLE_MEMORY, .no_fork = 1},
                                         .stack_arena = {.limit = STACK_MEMORY, .no_fork = 1}};
     aggregate->last = &aggregate->first;
-    if (grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256, sizeof(char *)))
+    if (grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256,
+             sizeof(char *)))
         return -ENOMEM;
     aggregate->strings[aggregate->string_count++] = "";
     /* their addresses only tell them apart; they are written without */
@@ -146,8 +154,8 @@ int hpp_aggregate_init(struct hpp_aggregate *aggregate)
 }
 
 /* Writes the record's location ids to IDS. Returns their number, or 0 where there is no memory. */
-static uint32_t resolve(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, const uint64_t *record,
-                        uint32_t *ids)
+static uint32_t resolve(struct hpp_aggregate *aggregate, const struct hpp_code_map *map,
+                        const uint64_t *record, uint32_t *ids)
 {
     uint32_t count = HPP_RECORD_FRAMES(record[0]);
     enum hpp_walk_end end = HPP_RECORD_END(record[0]);
@@ -225,8 +233,8 @@ static struct hpp_stack *find_stack(struct hpp_aggregate *aggregate, int tid, ui
     return stack;
 }
 
-void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, const uint64_t *record,
-                       int tid, uint32_t name)
+void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map,
+                       const uint64_t *record, int tid, uint32_t name)
 {
     uint32_t ids[HPP_DEPTH_MAX + 1];
     uint32_t count = resolve(aggregate, map, record, ids);

@@ -10,7 +10,7 @@
 
 /* Ids of the two locations that stand for no address; they come first in every file. */
 #define HPP_LOCATION_UNFINISHED 1u
-#define HPP_LOCATION_TRUNCATED 2u
+#define HPP_LOCATION_TRUNCATED  2u
 
 /* A distinct address. Its id in the profile is its index + 1. */
 struct hpp_location {
@@ -30,7 +30,7 @@ struct hpp_stack {
 };
 
 struct hpp_aggregate {
-    struct hpp_arena arena; /* strings, locations: for the life of the process */
+    struct hpp_arena arena;       /* strings, locations: for the life of the process */
     struct hpp_arena stack_arena; /* stacks: until the next flush */
 
     const char **strings; /* string table of the profile; [0] is "" */
@@ -69,8 +69,8 @@ int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_cod
 
 /* Adds one ring record (profiler/ring.h) of thread TID with name NAME. What cannot be held is added to
  * lost_weight. */
-void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, const uint64_t *record,
-                       int tid, uint32_t name);
+void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map,
+                       const uint64_t *record, int tid, uint32_t name);
 
 /* Forgets the stacks: they have been written. */
 void hpp_aggregate_clear(struct hpp_aggregate *aggregate);

@@ -10,10 +10,10 @@
 #include "profiler/walk.h"
 #include "profiler/signal_safe.h"
 
-#define MS 1000000ull
+#define MS                1000000ull
 #define SCAN_INTERVAL_MIN (100 * MS)
 #define SCAN_INTERVAL_MAX (1000 * MS)
-#define QUIET_TRIES 100
+#define QUIET_TRIES       100
 
 /* Whether no handler can still have the map before the present one. */
 static int old_map_is_free(void)
@@ -45,7 +45,8 @@ static void scan_images(uint64_t now)
     if (hpp_image_scan(&writer->image_arena, &writer->map_arena[other], before, 0, &map) || map == before ||
         hpp_aggregate_segments(&writer->aggregate, map)) {
         /* nothing new: what is unknown stays so, do not look for it all the time */
-        writer->scan_interval = writer->scan_interval * 2 < SCAN_INTERVAL_MAX ? writer->scan_interval * 2 : SCAN_INTERVAL_MAX;
+        writer->scan_interval =
+            writer->scan_interval * 2 < SCAN_INTERVAL_MAX ? writer->scan_interval * 2 : SCAN_INTERVAL_MAX;
         return;
     }
     writer->scan_interval = SCAN_INTERVAL_MIN;
@@ -107,7 +108,8 @@ static void drain_slot(struct hpp_slot *slot, uint64_t now)
     while ((record = hpp_ring_peek(&slot->ring))) {
         if (now - writer->last_scan >= writer->scan_interval && has_unknown(slot, record))
             scan_images(now);
-        hpp_aggregate_add(&writer->aggregate, atomic_load(&hpp_sampler.code), record, slot->tid, thread_name(slot));
+        hpp_aggregate_add(&writer->aggregate, atomic_load(&hpp_sampler.code), record, slot->tid,
+                          thread_name(slot));
         hpp_ring_consume(&slot->ring, record);
         writer->last_sample = now;
     }

@@ -82,7 +82,8 @@ void hpp_handler(int signal, siginfo_t *info, void *context)
 int hpp_handler_install(void)
 {
     struct hpp_kernel_sigaction action = {.handler = (void *)hpp_handler,
-                                          .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | HPP_ARCH_SA_RESTORER,
+                                          .flags =
+                                              SA_SIGINFO | SA_RESTART | SA_ONSTACK | HPP_ARCH_SA_RESTORER,
                                           .restorer = hpp_arch_sigreturn,
                                           .mask = ALL_SIGNALS};
     return (int)hpp_sys_sigaction(SIGPROF, &action, &the_program_action);

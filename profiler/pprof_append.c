@@ -18,8 +18,8 @@ void hpp_pprof_comment(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
 
 /* ---- building the message; each part returns 0 or -ENOMEM ------------------------------------------ */
 
-static Hpp__Pprof__ValueType *value_type(struct hpp_arena *scratch, struct hpp_aggregate *aggregate, const char *type,
-                                         const char *unit)
+static Hpp__Pprof__ValueType *value_type(struct hpp_arena *scratch, struct hpp_aggregate *aggregate,
+                                         const char *type, const char *unit)
 {
     Hpp__Pprof__ValueType *value = NEW(scratch, Hpp__Pprof__ValueType);
 
@@ -32,7 +32,8 @@ static Hpp__Pprof__ValueType *value_type(struct hpp_arena *scratch, struct hpp_a
 }
 
 /* Functions 1 and 2 and the locations of the same ids: what the two names stand for is in FORMAT.md. */
-static int add_special(struct hpp_arena *scratch, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+static int add_special(struct hpp_arena *scratch, struct hpp_aggregate *aggregate,
+                       Hpp__Pprof__Profile *profile)
 {
     static const char *const names[] = {"[unfinished]", "[truncated]"};
 
@@ -51,7 +52,8 @@ static int add_special(struct hpp_arena *scratch, struct hpp_aggregate *aggregat
     return 0;
 }
 
-static int add_head(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+static int add_head(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate,
+                    Hpp__Pprof__Profile *profile)
 {
     struct hpp_arena *scratch = &file->scratch;
 
@@ -77,7 +79,8 @@ static void put_build_id(struct hpp_text *text, const struct hpp_image *image)
     }
 }
 
-static int add_mappings(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+static int add_mappings(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate,
+                        Hpp__Pprof__Profile *profile)
 {
     uint32_t count = aggregate->segment_count - file->segments;
 
@@ -107,7 +110,8 @@ static int add_mappings(struct hpp_pprof_file *file, struct hpp_aggregate *aggre
     return 0;
 }
 
-static int add_locations(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+static int add_locations(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate,
+                         Hpp__Pprof__Profile *profile)
 {
     uint32_t count = aggregate->location_count - file->locations;
 
@@ -152,7 +156,8 @@ static Hpp__Pprof__Label *label(struct hpp_arena *scratch, uint32_t key, uint32_
     return made;
 }
 
-static int add_samples(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+static int add_samples(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate,
+                       Hpp__Pprof__Profile *profile)
 {
     struct hpp_arena *scratch = &file->scratch;
     uint32_t thread = hpp_aggregate_string(aggregate, "thread");
@@ -188,7 +193,8 @@ static int add_samples(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
 }
 
 /* Comments, and last of all (everything else adds to them) the strings. */
-static int add_strings(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, Hpp__Pprof__Profile *profile)
+static int add_strings(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate,
+                       Hpp__Pprof__Profile *profile)
 {
     uint32_t comments = file->comment_count - file->comments;
     uint32_t strings = aggregate->string_count - file->strings;

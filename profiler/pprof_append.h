@@ -7,19 +7,19 @@
 
 #include "profiler/aggregate.h"
 
-#define HPP_PATH_MAX 4096
+#define HPP_PATH_MAX     4096
 #define HPP_COMMENTS_MAX 4096u
 
 struct hpp_pprof_file {
-    int fd;                  /* -1 until it is opened */
-    char path[HPP_PATH_MAX]; /* absolute; gets a suffix where a file of that name exists */
+    int fd;                    /* -1 until it is opened */
+    char path[HPP_PATH_MAX];   /* absolute; gets a suffix where a file of that name exists */
     char folder[HPP_PATH_MAX]; /* made before opening, if not "" */
-    uint64_t size;           /* bytes of whole chunks */
-    uint64_t period;         /* ns */
-    uint64_t started;        /* Unix time, ns */
-    uint64_t samples;        /* weight in whole chunks */
-    uint64_t write_errors;   /* flushes that failed */
-    int last_error;          /* -errno of the last failure, 0 if the last flush worked */
+    uint64_t size;             /* bytes of whole chunks */
+    uint64_t period;           /* ns */
+    uint64_t started;          /* Unix time, ns */
+    uint64_t samples;          /* weight in whole chunks */
+    uint64_t write_errors;     /* flushes that failed */
+    int last_error;            /* -errno of the last failure, 0 if the last flush worked */
     /* what the file holds already */
     int has_head;
     uint32_t strings;

@@ -8,16 +8,16 @@
 #include <stdint.h>
 
 #define HPP_RING_WORDS 8192u /* 64 KiB; a power of two */
-#define HPP_DEPTH_MAX 256u   /* frames recorded of one stack */
+#define HPP_DEPTH_MAX  256u  /* frames recorded of one stack */
 
 /* A record's first word: frames, how the walk ended, weight. */
 #define HPP_RECORD_WORDS 2u /* before the frames: this word, and the address the walk stopped at */
-#define HPP_RECORD(frames, end, weight)                                                                          \
+#define HPP_RECORD(frames, end, weight) \
     ((uint64_t)(frames) | (uint64_t)(end) << 16 | (uint64_t)(uint32_t)(weight) << 32)
-#define HPP_RECORD_FRAMES(word) ((unsigned)((word) & 0xffff))
-#define HPP_RECORD_END(word) ((unsigned)((word) >> 16 & 0xffff))
+#define HPP_RECORD_FRAMES(word) ((unsigned)((word)&0xffff))
+#define HPP_RECORD_END(word)    ((unsigned)((word) >> 16 & 0xffff))
 #define HPP_RECORD_WEIGHT(word) ((uint32_t)((word) >> 32))
-#define HPP_RECORD_PAD 0xffffu /* as number of frames: skip to the ring's beginning */
+#define HPP_RECORD_PAD          0xffffu /* as number of frames: skip to the ring's beginning */
 
 struct hpp_ring {
     uint64_t *words;
@@ -69,7 +69,8 @@ static inline const uint64_t *hpp_ring_peek(struct hpp_ring *ring)
 static inline void hpp_ring_consume(struct hpp_ring *ring, const uint64_t *record)
 {
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-    atomic_store_explicit(&ring->tail, tail + HPP_RECORD_WORDS + HPP_RECORD_FRAMES(record[0]), memory_order_release);
+    atomic_store_explicit(&ring->tail, tail + HPP_RECORD_WORDS + HPP_RECORD_FRAMES(record[0]),
+                          memory_order_release);
 }
 
 #endif

@@ -9,7 +9,7 @@
 #include "common/image.h"
 #include "profiler/ring.h"
 
-#define HPP_SLOTS 4096u
+#define HPP_SLOTS       4096u
 #define HPP_THREAD_NAME 16
 
 enum hpp_slot_state {
@@ -30,7 +30,7 @@ struct hpp_slot {
     uint64_t stack_end;
     uint64_t root_fp;
     struct hpp_ring ring;
-    _Atomic uint64_t dropped; /* signals whose sample found the ring full; only ever grows */
+    _Atomic uint64_t dropped;   /* signals whose sample found the ring full; only ever grows */
     char name[HPP_THREAD_NAME]; /* set by the thread when it ends; until then the writer asks the kernel */
     /* the writer's own */
     uint64_t dropped_told; /* how many of the dropped the profile knows of */

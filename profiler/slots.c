@@ -8,7 +8,7 @@
 #include "profiler/signal_safe.h"
 
 /* A value: 16 bits of mark, 32 of generation, 16 of index. */
-#define MARK 0x4870ull
+#define MARK       0x4870ull
 #define INDEX_BITS 16
 
 struct hpp_sampler hpp_sampler;

@@ -59,8 +59,8 @@ static int is_code(const struct hpp_walk *walk, uint64_t address, const struct h
     return *last != NULL;
 }
 
-static enum hpp_walk_end walk_on(const struct hpp_walk *walk, uint64_t *frames, unsigned limit, unsigned *count,
-                                 uint64_t *stop)
+static enum hpp_walk_end walk_on(const struct hpp_walk *walk, uint64_t *frames, unsigned limit,
+                                 unsigned *count, uint64_t *stop)
 {
     const struct hpp_code_range *last = NULL;
     struct stack stack = first_stack(walk);
@@ -97,8 +97,8 @@ static enum hpp_walk_end walk_on(const struct hpp_walk *walk, uint64_t *frames, 
     return HPP_WALK_TRUNCATED;
 }
 
-unsigned hpp_walk_frames(const struct hpp_walk *walk, uint64_t *frames, unsigned limit, enum hpp_walk_end *end,
-                         uint64_t *stop)
+unsigned hpp_walk_frames(const struct hpp_walk *walk, uint64_t *frames, unsigned limit,
+                         enum hpp_walk_end *end, uint64_t *stop)
 {
     unsigned count = 1;
 

@@ -38,7 +38,7 @@ struct hpp_walk {
  * Memory is read directly only from sp to the end of the thread's own stack, and only if sp is on it:
  * those pages cannot go away while the thread is interrupted. All else is read by value through
  * hpp_checked_read. */
-unsigned hpp_walk_frames(const struct hpp_walk *walk, uint64_t *frames, unsigned limit, enum hpp_walk_end *end,
-                         uint64_t *stop);
+unsigned hpp_walk_frames(const struct hpp_walk *walk, uint64_t *frames, unsigned limit,
+                         enum hpp_walk_end *end, uint64_t *stop);
 
 #endif

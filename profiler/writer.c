@@ -13,15 +13,15 @@
 #include "profiler/sampler.h"
 #include "profiler/signal_safe.h"
 
-#define MS 1000000ull
-#define STACK_SIZE (128u << 10)
-#define TLS_SIZE (16u << 10) /* libc's thread-local variables lie below the thread pointer */
-#define THREAD_BLOCK 4096u   /* and its thread descriptor above */
+#define MS           1000000ull
+#define STACK_SIZE   (128u << 10)
+#define TLS_SIZE     (16u << 10) /* libc's thread-local variables lie below the thread pointer */
+#define THREAD_BLOCK 4096u       /* and its thread descriptor above */
 
-#define TICK_BUSY (50 * MS)
-#define TICK_IDLE (400 * MS)
-#define BUSY_FOR (2000 * MS) /* after the last sample */
-#define FLUSH_FIRST (250 * MS)
+#define TICK_BUSY      (50 * MS)
+#define TICK_IDLE      (400 * MS)
+#define BUSY_FOR       (2000 * MS) /* after the last sample */
+#define FLUSH_FIRST    (250 * MS)
 #define FLUSH_INTERVAL (1000 * MS)
 #define FINISH_SECONDS 5
 

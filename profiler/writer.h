@@ -20,12 +20,12 @@ struct hpp_writer {
     int target;                    /* pid */
 
     /* between target and writer */
-    _Atomic uint32_t wake; /* futex: the target wants something */
-    _Atomic uint32_t stop; /* the target ends: write all and go */
-    _Atomic uint32_t done; /* futex: the file is complete */
+    _Atomic uint32_t wake;      /* futex: the target wants something */
+    _Atomic uint32_t stop;      /* the target ends: write all and go */
+    _Atomic uint32_t done;      /* futex: the file is complete */
     _Atomic(const char *) note; /* a constant text for a comment hpprof.note, or NULL */
-    int pid;               /* the writer's; 0 if there is none */
-    uint32_t *main_tid;    /* cleared by the kernel when the main thread exits or execs; or NULL */
+    int pid;                    /* the writer's; 0 if there is none */
+    uint32_t *main_tid;         /* cleared by the kernel when the main thread exits or execs; or NULL */
 
     /* the writer's own */
     int pidfd;
