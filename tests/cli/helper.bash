@@ -31,7 +31,7 @@ profile_message() {
 # profile_comments FILE: its comments, one a line.
 profile_comments() {
     profile_message "$1" | awk '
-        /^string_table: / { text = substr($0, 16); string[n++] = substr(text, 2, length(text) - 2) }
+        /^string_table: / { text = substr($0, 15); string[n++] = substr(text, 2, length(text) - 2) }
         /^comment: / { print string[$2] }' | sed "s/\\\\\\(['\"\\\\]\\)/\\1/g"
 }
 
