@@ -7,10 +7,8 @@
 #include <string.h>
 
 static const struct hpp_command commands[] = {
-#if __has_include("cli/cmd_record.c")
     {"record", HPP_RECORD_OPTION, "[OPTION]... [--] COMMAND [ARGUMENT]...",
      "run COMMAND and profile it and all its descendants", 1, INT32_MAX, true, hpp_cmd_record},
-#endif
     {"report", HPP_REPORT_OPTION, "[OPTION]... [FILE]", "print where the CPU time went (FILE: hpprof.pb)", 0,
      1, false, hpp_cmd_report},
     {"flamegraph", HPP_FLAMEGRAPH_OPTION, "[OPTION]... [FILE]",
