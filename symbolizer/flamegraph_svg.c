@@ -61,8 +61,8 @@ static void print_color(FILE *out, const char *name, const char *image)
     const char *base = hpp_base_name(image);
     size_t length = strlen(base);
     bool nameless = length && !strncmp(name, base, length) && !strncmp(name + length, "+0x", 3);
-    int hue = (int)(hash(image) % 360), saturation = nameless ? 28 : 68,
-        lightness = 66 + (int)(hash(name) % 12);
+    int hue = (int)(hash(image) % 360 + 345 + hash(name) / 16 % 30); /* 15 degrees either way */
+    int saturation = nameless ? 30 : 75, lightness = 70 + (int)(hash(name) % 12);
 
     if (!*image || !strcmp(name, HPP_NAME_ANON))
         saturation = 0;
@@ -170,9 +170,10 @@ static void print_head(FILE *out, const struct hpp_flame *flame, const char *tit
             ".button:hover{text-decoration:underline}\n"
             "#matched{font:12px sans-serif;text-anchor:end}\n"
             "#frames g{cursor:pointer}\n"
+            "#frames rect{stroke:#fffdf7;stroke-width:.4}\n"
             "#frames g:hover rect{stroke:#000;stroke-width:.7}\n"
             "#frames g.above{opacity:.55}\n"
-            "#frames g.match rect{fill:#e600e6}\n"
+            "#frames g.match rect{fill:#ff66e0}\n"
             "</style>\n"
             "<rect width=\"100%%\" height=\"100%%\" fill=\"#fffdf7\"/>\n"
             "<text id=\"title\" x=\"%d\" y=\"24\">",

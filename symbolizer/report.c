@@ -87,10 +87,8 @@ static void assign_lines(struct tally *tally)
                 tally->line_ends[j] = name == unfinished  ? ENDS_UNFINISHED
                                       : name == truncated ? ENDS_TRUNCATED
                                                           : ENDS_NOT;
-            if (tally->line_ends[j] != ENDS_NOT)
-                continue;
             if (tally->by == HPP_BY_IMAGE)
-                name = image ? image : unknown;
+                name = image ? image : tally->line_ends[j] != ENDS_NOT ? name : unknown;
             tally->line_units[j] = unit_of(tally, name, image);
         }
     }
@@ -144,7 +142,7 @@ static int count_stack(struct tally *tally, size_t sample, struct hpp_amount amo
         for (uint32_t j = location->first_line; j < location->first_line + location->line_count; j++) {
             struct unit *unit = &tally->units[tally->line_units[j]];
             ends = tally->line_ends[j];
-            if (ends == ENDS_NOT && by_frame) {
+            if (by_frame) {
                 count(&unit->figure, sample, leaf, amount);
                 count(&tally->rows[unit->row], sample, leaf, amount);
                 leaf = false;

@@ -95,11 +95,11 @@ static void print_rows(FILE *out, const struct hpp_report *report, const struct 
         fprintf(out, "%36s%zu more (-n 0 prints all)\n", "", report->row_count - shown);
 }
 
-static void print_stacks(FILE *out, const struct hpp_report *report)
+static void print_stacks(FILE *out, const struct hpp_report *report, const struct hpp_summary *summary)
 {
     char number[32];
 
-    if (!report->unfinished.samples && !report->unfinished.ns && !report->truncated.samples)
+    if (summary->processes && !report->unfinished.ns && !report->truncated.ns)
         fputs("All stacks reach their thread's root.\n", out);
     if (report->unfinished.samples || report->unfinished.ns)
         fprintf(out,
@@ -132,7 +132,7 @@ static void print_footer(FILE *out, const struct hpp_report *report, const struc
 {
     fputc('\n', out);
     if (report->row_count)
-        print_stacks(out, report);
+        print_stacks(out, report, summary);
     else
         fputs("No samples: the program used less CPU time than one period.\n", out);
     hpp_summary_print_lost(out, summary);

@@ -39,7 +39,7 @@ static void collect(void *context, uint64_t address, uint64_t size, int rank, co
         (struct found){.start = address,
                        .end = end,
                        .name = hpp_intern_add(&collection->symbols->names, name, length),
-                       .rank = rank,
+                       .rank = rank + (name[length] == '@' && name[length + 1] != '@'), /* an old version */
                        .underscores = (int)strspn(name, "_"),
                        .sized = size > 0};
 }
@@ -48,7 +48,9 @@ static void collect(void *context, uint64_t address, uint64_t size, int rank, co
 static int compare(const void *left, const void *right, void *context)
 {
     const struct found *a = left, *b = right;
-    const struct hpp_intern *names = context;
+    size_t a_size, b_size;
+    const char *a_name = hpp_intern_get(context, a->name, &a_size);
+    const char *b_name = hpp_intern_get(context, b->name, &b_size);
 
     if (a->start != b->start)
         return a->start < b->start ? -1 : 1;
@@ -58,7 +60,9 @@ static int compare(const void *left, const void *right, void *context)
         return b->rank - a->rank;
     if (a->underscores != b->underscores)
         return b->underscores - a->underscores;
-    return strcmp(hpp_intern_get(names, b->name, NULL), hpp_intern_get(names, a->name, NULL));
+    if (a_size != b_size)
+        return a_size > b_size ? -1 : 1;
+    return strcmp(b_name, a_name);
 }
 
 /* Where an address of the file stands in it. */
