@@ -212,7 +212,20 @@ static int64_t total_samples(const struct hpp_profile *profile)
     return sum;
 }
 
-static void print_remap(const struct hpp_session *session)
+/* Whether any process was to leave its text where it is. */
+static bool remap_was_off(const struct hpp_profile *profile)
+{
+    for (size_t i = 0; i < profile->comment_count; i++) {
+        const char *comment = hpp_profile_comment(profile, i);
+        char value[16];
+        if (hpp_comment_is(comment, "hpprof.process") &&
+            hpp_comment_text(comment, "remap", value, sizeof value))
+            return !strcmp(value, "off");
+    }
+    return false;
+}
+
+static void print_details(const struct hpp_session *session)
 {
     struct hpp_summary summary = {0};
 
@@ -220,17 +233,34 @@ static void print_remap(const struct hpp_session *session)
     hpp_summary_print_lost(stderr, &summary);
     if (summary.eligible_kib)
         hpp_summary_print_remap(stderr, &summary);
+    else if (remap_was_off(session->all))
+        fputs("Text on huge pages: off.\n", stderr);
+    else
+        fputs("Text on huge pages: none, no image has a whole aligned 2 MiB of text.\n", stderr);
     hpp_summary_free(&summary);
+}
+
+static bool nothing_lost(const struct hpp_session *session)
+{
+    static const char *const counts[] = {"dropped", "stale", "threads", "write_errors", "lost_weight"};
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        sum += hpp_profile_sum(session->all, "hpprof.lost", counts[i]);
+    return sum == 0 && !session->damaged;
 }
 
 static void print_summary(const struct hpp_session *session, const struct rusage *used)
 {
+    int64_t samples = total_samples(session->all);
+
     fprintf(stderr, "hpprof: %zu process%s seen, %zu with samples; %.2f CPU-seconds; ", session->seen,
             session->seen == 1 ? "" : "es", session->profiled, seconds(used));
     if (session->profiled)
-        fprintf(stderr, "%lld samples\n", (long long)total_samples(session->all));
+        fprintf(stderr, "%lld sample%s", (long long)samples, samples == 1 ? "" : "s");
     else
-        fputs("no samples\n", stderr);
+        fputs("no samples", stderr);
+    fputs(nothing_lost(session) ? ", none lost\n" : "\n", stderr);
     if (!session->seen)
         fputs("hpprof: the agent was not loaded: is the command static, or set-user-id?\n", stderr);
     if (session->damaged)
@@ -240,7 +270,7 @@ static void print_summary(const struct hpp_session *session, const struct rusage
         fprintf(stderr, "hpprof: %zu process%s still running; what comes goes to %s\n", session->running,
                 session->running == 1 ? " is" : "es are", session->folder);
     if (session->seen)
-        print_remap(session);
+        print_details(session);
 }
 
 /* As perf does it: the file that was there before gets the name PATH.old. */

@@ -243,6 +243,19 @@ int hpp_writer_start(void)
     return 0;
 }
 
+/* The process ends: takes leave of the writer, and of those of the programs it was before an exec, so
+ * that they are no work for whoever adopts them. Bounded; the writer has nothing more to do. */
+static void reap_writers(void)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        long pid = HPP_SYSCALL(wait4, -1, NULL, WNOHANG | __WCLONE, NULL, 0, 0);
+        if (pid < 0)
+            return;
+        if (pid == 0)
+            HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
+    }
+}
+
 /* Whether the writer process itself is gone: someone killed it. */
 static int writer_died(void)
 {
@@ -271,5 +284,6 @@ int hpp_writer_finish(void)
         if (hpp_sys_now(CLOCK_MONOTONIC) > until)
             return -ETIMEDOUT;
     }
+    reap_writers();
     return writer->file.last_error;
 }
