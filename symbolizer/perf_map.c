@@ -120,7 +120,8 @@ size_t hpp_perf_map_print(FILE *out, const struct hpp_profile *profile, void (*t
             hpp_symbols_read(&symbols, image, hpp_profile_string(profile, mapping->build_id),
                              mapping->file_offset, why)) {
             snprintf(line, sizeof line, "%s: %s: its functions stay without names", image, why);
-            tell(line);
+            if (tell)
+                tell(line);
         }
         if (mapping)
             delta = mapping->start - mapping->file_offset;

@@ -138,6 +138,9 @@ static void add_scalars(struct hpp_raw *raw, const Hpp__Pprof__Profile *from)
         raw->comments[raw->comment_count++] = from->comment[i];
 }
 
+static const char twice[] =
+    "an id is 0 or used twice (two profiles in a row? `hpprof merge` makes one of them)";
+
 static const char *add_message(struct hpp_raw *raw, struct hpp_profile *profile,
                                const Hpp__Pprof__Profile *from)
 {
@@ -149,13 +152,13 @@ static const char *add_message(struct hpp_raw *raw, struct hpp_profile *profile,
     }
     for (size_t i = 0; i < from->n_mapping; i++)
         if (!add_mapping(raw, from->mapping[i]))
-            return "a mapping's id is 0 or used twice";
+            return twice;
     for (size_t i = 0; i < from->n_location; i++)
         if (!add_location(raw, from->location[i]))
-            return "a location's id is 0 or used twice";
+            return twice;
     for (size_t i = 0; i < from->n_function; i++)
         if (!add_function(raw, from->function[i]))
-            return "a function's id is 0 or used twice";
+            return twice;
     raw->strings = hpp_memory_room(raw->strings, &raw->string_room, raw->string_count + from->n_string_table,
                                    sizeof *raw->strings);
     for (size_t i = 0; i < from->n_string_table; i++)
@@ -176,7 +179,7 @@ int hpp_raw_add(struct hpp_raw *raw, struct hpp_profile *profile, const void *by
     hpp_pool_reset(&raw->pool);
     message = hpp__pprof__profile__unpack(&allocator, size, bytes);
     *reason = message ? add_message(raw, profile, message) : "its fields cannot be decoded";
-    return *reason ? -EBADMSG : 0;
+    return *reason == twice ? -EEXIST : *reason ? -EBADMSG : 0;
 }
 
 void hpp_raw_free(struct hpp_raw *raw)

@@ -62,11 +62,11 @@ struct hpp_raw {
 };
 
 /* Decodes SIZE bytes, whole top-level fields of a Profile message, and adds what they hold to RAW; strings go
- * to PROFILE. Returns 0, or -EBADMSG with the reason in REASON. */
+ * to PROFILE. Returns 0, or -EBADMSG with the reason in REASON, -EEXIST if that is an id used twice. */
 int hpp_raw_add(struct hpp_raw *raw, struct hpp_profile *profile, const void *bytes, size_t size,
                 const char **reason);
 
-/* Checks every reference in RAW and builds PROFILE from it. Returns as hpp_raw_add. */
+/* Checks every reference in RAW and builds PROFILE from it. Returns 0, or -EBADMSG with the reason in REASON. */
 int hpp_raw_resolve(struct hpp_raw *raw, struct hpp_profile *profile, const char **reason);
 
 void hpp_raw_free(struct hpp_raw *raw);

@@ -110,8 +110,8 @@ static struct layout find_layout(const uint8_t *bytes, size_t size)
     return layout;
 }
 
-/* Decodes the first SIZE bytes, which are whole fields. */
-static struct hpp_profile *load(const uint8_t *bytes, size_t size, const char **reason)
+/* Decodes the first SIZE bytes, which are whole fields. Returns as hpp_raw_add; *LOADED is set on success. */
+static int load(const uint8_t *bytes, size_t size, struct hpp_profile **loaded, const char **reason)
 {
     struct hpp_profile *profile = hpp_profile_new();
     struct hpp_raw raw = {0};
@@ -128,9 +128,10 @@ static struct hpp_profile *load(const uint8_t *bytes, size_t size, const char **
         result = hpp_raw_resolve(&raw, profile, reason);
     hpp_raw_free(&raw);
     if (!result)
-        return profile;
-    hpp_profile_free(profile);
-    return NULL;
+        *loaded = profile;
+    else
+        hpp_profile_free(profile);
+    return result;
 }
 
 int hpp_profile_parse(const void *bytes, size_t size, const char *name, struct hpp_profile **profile,
@@ -145,12 +146,14 @@ int hpp_profile_parse(const void *bytes, size_t size, const char *name, struct h
         return -ENODATA;
     }
     for (size_t i = 0; i <= tries; i++) {
-        *profile = load(bytes, end, &reason);
-        if (*profile) {
+        int result = load(bytes, end, profile, &reason);
+        if (!result) {
             (*profile)->torn_bytes = size - end;
             return 0;
         }
         first = first ? first : reason;
+        if (result == -EEXIST)
+            break;
         if (i < tries)
             end = layout.boundaries[(layout.boundary_count - 1 - i) % TRIES];
     }
