@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LONG_BASE = 0x1000, SHORT_SIZE = 2 * HPP_OPTION_COUNT + 8 };
+enum { HELP_COLUMN = 25, LONG_BASE = 0x1000, SHORT_SIZE = 2 * HPP_OPTION_COUNT + 8 };
 
 static bool takes(const struct hpp_command *command, int id)
 {
@@ -121,34 +121,47 @@ int hpp_arguments_parse(const struct hpp_command *command, int argc, char **argv
     return 0;
 }
 
+/* TEXT in lines of at most 79 columns, those after the first indented; COLUMN is where the first begins. */
+static void print_wrapped(const char *text, int column)
+{
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+        if (column + 1 + length > 79) {
+            printf("\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN;
+        }
+        column += printf(" %.*s", length, text);
+        text += length;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}
+
 static void print_option(const struct hpp_command *command, const struct hpp_option *option)
 {
-    char left[80], letter[8] = "    ";
+    const char *before = *option->allowed && *option->initial ? "; " : "";
+    char letter[8] = "    ", text[512];
+    int used = 0, column;
 
     if (option->letter)
         snprintf(letter, sizeof letter, "-%c, ", option->letter);
-    snprintf(left, sizeof left, "  %s--%s%s%s", letter, option->flag, *option->argument ? "=" : "",
-             option->argument);
-    printf("%-25s %s", left, option->help);
-    if (*option->allowed || *option->initial) {
-        printf("\n%25s (", "");
-        if (*option->allowed)
-            printf("%s%s", option->allowed, *option->initial ? "; " : "");
-        if (*option->initial)
-            printf("default %s", option->initial);
-        putchar(')');
-    }
+    column = printf("  %s--%s%s%s", letter, option->flag, *option->argument ? "=" : "", option->argument);
+    column += printf("%*s", HELP_COLUMN - column, "");
+    used = snprintf(text, sizeof text, "%s", option->help);
+    if (*option->allowed || *option->initial)
+        used += snprintf(text + used, sizeof text - (size_t)used, " (%s%s%s%s)", option->allowed, before,
+                         *option->initial ? "default " : "", option->initial);
     if (*option->variable && command->user == HPP_RECORD_OPTION)
-        printf("%s[%s]", *option->allowed || *option->initial ? " " : "\n                          ",
-               option->variable);
-    putchar('\n');
+        snprintf(text + used, sizeof text - (size_t)used, " [%s]", option->variable);
+    print_wrapped(text, column);
 }
 
 void hpp_arguments_help(const struct hpp_command *command)
 {
-    printf("usage: hpprof %s %s\n%s\n\n", command->name, command->synopsis, command->summary);
+    printf("usage: hpprof %s %s\n%s\n%s\n\n", command->name, command->synopsis, command->summary,
+           command->detail);
     for (int id = 0; id < HPP_OPTION_COUNT; id++)
         if (takes(command, id))
             print_option(command, &hpp_options[id]);
-    printf("%-25s %s\n", "  -h, --help", "print this");
+    printf("%-*s print this\n", HELP_COLUMN, "  -h, --help");
 }

@@ -27,6 +27,7 @@ struct hpp_command {
     unsigned user;        /* its bit in hpp_option.users */
     const char *synopsis; /* what follows `hpprof NAME` in the usage line */
     const char *summary;  /* one line for the list of commands */
+    const char *detail;   /* more for its own help: what is read and written by default */
     int operands_min;     /* fewer or more operands are a usage error */
     int operands_max;
     bool stops_at_operand; /* options end at the first operand: the rest is another program's */

@@ -8,18 +8,24 @@
 
 static const struct hpp_command commands[] = {
     {"record", HPP_RECORD_OPTION, "[OPTION]... [--] COMMAND [ARGUMENT]...",
-     "run COMMAND and profile it and all its descendants", 1, INT32_MAX, true, hpp_cmd_record},
-    {"report", HPP_REPORT_OPTION, "[OPTION]... [FILE]", "print where the CPU time went (FILE: hpprof.pb)", 0,
-     1, false, hpp_cmd_report},
+     "run COMMAND and profile it and all its descendants", "Writes hpprof.pb, or the FILE of -o.", 1,
+     INT32_MAX, true, hpp_cmd_record},
+    {"report", HPP_REPORT_OPTION, "[OPTION]... [FILE]", "print where the CPU time went",
+     "Reads hpprof.pb, or FILE (- is standard input).", 0, 1, false, hpp_cmd_report},
     {"flamegraph", HPP_FLAMEGRAPH_OPTION, "[OPTION]... [FILE]",
-     "draw the stacks as an SVG to zoom and search (hpprof.pb to hpprof.svg)", 0, 1, false,
-     hpp_cmd_flamegraph},
+     "draw the stacks as an SVG to zoom and search",
+     "Reads hpprof.pb, or FILE; writes hpprof.svg, or the FILE of -o. With --folded it\n"
+     "prints lines on standard output, or writes them to the FILE of -o.",
+     0, 1, false, hpp_cmd_flamegraph},
     {"symbolize", HPP_SYMBOLIZE_OPTION, "FILE -o OUT",
-     "write the profile with names, for pprof readers elsewhere", 1, 1, false, hpp_cmd_symbolize},
-    {"perf-map", HPP_PERF_MAP_OPTION, "FILE [-o MAP]",
-     "write names of moved text for perf (to /tmp/perf-PID.map)", 1, 1, false, hpp_cmd_perf_map},
-    {"merge", HPP_MERGE_OPTION, "FILE... -o OUT", "write several profiles as one", 1, INT32_MAX, false,
-     hpp_cmd_merge},
+     "write the profile with names, for other pprof readers", "OUT is gzip'd if it ends in .gz.", 1, 1, false,
+     hpp_cmd_symbolize},
+    {"perf-map", HPP_PERF_MAP_OPTION, "FILE [-o MAP]", "write names of moved text for perf",
+     "FILE is the profile of one process, which may still run; writes\n"
+     "/tmp/perf-PID.map, or the FILE of -o.",
+     1, 1, false, hpp_cmd_perf_map},
+    {"merge", HPP_MERGE_OPTION, "FILE... -o OUT", "write several profiles as one",
+     "OUT is gzip'd if it ends in .gz.", 1, INT32_MAX, false, hpp_cmd_merge},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -41,7 +47,7 @@ static void print_commands(FILE *out)
     fputs("usage: hpprof COMMAND [OPTION]... [ARGUMENT]...\n\n", out);
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n`hpprof help COMMAND` tells its options. One program alone, without this command:\n"
+    fputs("\n`hpprof help COMMAND` tells its options. One program, without this command:\n"
           "  LD_PRELOAD=libhpprof.so PROGRAM   leaves hpprof.PROGRAM.PID.pb\n",
           out);
 }

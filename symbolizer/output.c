@@ -53,9 +53,11 @@ int hpp_output_open(struct hpp_output *output, const char *path, mode_t mode, ch
 
 int hpp_output_close(struct hpp_output *output, int result, char error[HPP_ERROR_SIZE])
 {
-    errno = 0;
-    if ((fflush(output->file) || ferror(output->file)) && !result)
-        result = errno ? -errno : -EIO;
+    if (fflush(output->file) && !result)
+        result = -errno;
+    if (ferror(output->file) &&
+        !result) /* an earlier write, of which stdio has not kept the reason: ask again */
+        result = write(fileno(output->file), "\n", 1) == 1 ? -EIO : -errno;
     if (fclose(output->file) && !result)
         result = -errno;
     if (!result && *output->temporary && rename(output->temporary, output->path))

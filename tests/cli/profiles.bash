@@ -1,0 +1,85 @@
+# Profiles with known contents, for the tests of the commands: text in protobuf's text format, encoded a chunk
+# at a time, as the agent appends them. Loaded after helper.
+# shellcheck shell=bash
+
+# chunk FILE: appends the message on standard input to FILE.
+chunk() { protoc-c --proto_path="$ROOT/proto" --encode=hpp.pprof.Profile profile.proto >>"$1"; }
+
+# make_image FILE: a shared object with functions alpha, beta (64 bytes each) and, after a hole, gamma<int>(int).
+make_image() {
+    {
+        echo '.text; .globl alpha, beta, _Z5gammaIiEvT_'
+        for name in alpha beta _Z5gammaIiEvT_; do
+            echo ".type $name, @function; $name: .fill 64, 1, 0x90; .size $name, 64"
+            [ $name != beta ] || echo '.fill 64, 1, 0x90'
+        done
+        echo "# $RANDOM$RANDOM"
+    } >"$1.s"
+    "${CC:-cc}" -shared -nostdlib -Wl,--build-id="${2:-sha1}" "$1.s" -o "$1" && rm "$1.s"
+}
+
+# image_facts FILE: sets BUILD_ID, TEXT (file offset of alpha = its address in the file), SEGMENT (offset, size).
+image_facts() {
+    BUILD_ID=$(readelf -n "$1" | sed -n 's/.*Build ID: //p')
+    TEXT=$((0x$(nm "$1" | awk '$3 == "alpha" { print $1 }')))
+    SEGMENT=$((TEXT / 4096 * 4096))
+}
+
+# first_chunk FILE IMAGE [PID [BASE [BUILD_ID]]]: the head of a profile of IMAGE loaded at BASE; 5 samples:
+# 3 in alpha called by beta, 1 in gamma<int>(int) called by beta, whose callers are unknown, 1 in the hole.
+first_chunk() {
+    local image=$2 pid=${3:-4711} base=${4:-0x7f0000000000} build_id
+    image_facts "$image"
+    build_id=${5:-$BUILD_ID}
+    chunk "$1" <<END
+string_table: ["", "samples", "count", "cpu", "nanoseconds", "thread", "tid", "main", "$image", "$build_id",
+  "hpprof version=0.1.0 format=1", "[unfinished]",
+  "hpprof.process pid=$pid started=${pid}000 freq=100 timer=cpu unwind=fp validate=auto remap=anon image=$image"]
+sample_type { type: 1 unit: 2 } sample_type { type: 3 unit: 4 }
+period_type { type: 3 unit: 4 } period: 10000000 time_nanos: 1000000000 duration_nanos: 1500000000
+comment: [10, 12]
+mapping { id: 1 memory_start: $((base + SEGMENT)) memory_limit: $((base + SEGMENT + 4096)) file_offset: $SEGMENT
+  filename: 8 build_id: 9 }
+location { id: 1 mapping_id: 1 address: $((base + TEXT + 5)) }
+location { id: 2 mapping_id: 1 address: $((base + TEXT + 64 + 5)) }
+location { id: 3 mapping_id: 1 address: $((base + TEXT + 192 + 5)) }
+location { id: 4 mapping_id: 1 address: $((base + TEXT + 128 + 5)) }
+location { id: 5 line { function_id: 1 } }
+function { id: 1 name: 11 system_name: 11 }
+sample { location_id: [1, 2] value: [3, 30000000] label { key: 5 str: 7 } label { key: 6 num: $pid } }
+sample { location_id: [3, 2, 5] value: [1, 10000000] label { key: 5 str: 7 } label { key: 6 num: $pid } }
+sample { location_id: [4] value: [1, 10000000] label { key: 5 str: 7 } label { key: 6 num: $pid } }
+END
+}
+
+# second_chunk FILE [CAUSE]: 5 more samples in beta, of another thread, a loss, a moved range, and the end.
+second_chunk() {
+    local start=$((0x7f0000000000 + SEGMENT))
+    chunk "$1" <<END
+string_table: ["worker", "hpprof.lost dropped=7 stale=2", "hpprof.end cause=${2:-exit}",
+  "hpprof.left eligible_kib=2048 reason='memory is short' image=/lib/other.so",
+  "hpprof.remap backend=anon start=$(printf 0x%x $((start + 8))) end=$(printf 0x%x $((start + 4000))) asked_kib=4 huge_kib=4 ms=0.250 image=${3:-$IMAGE}"]
+duration_nanos: 2500000000
+sample { location_id: 2 value: [5, 50000000] label { key: 5 str: 13 } label { key: 6 num: 4712 } }
+comment: [14, 15, 16, 17]
+END
+}
+
+# make_profile FILE: both chunks; the image is IMAGE, made if it is not there.
+make_profile() {
+    IMAGE=${IMAGE:-$PWD/image.so}
+    [ -e "$IMAGE" ] || make_image "$IMAGE"
+    first_chunk "$1" "$IMAGE"
+    second_chunk "$1"
+}
+
+# fails STATUS MESSAGE COMMAND…: it ends with STATUS, and says on stderr one line that contains MESSAGE.
+fails() {
+    local expected=$1 message=$2 status=0
+    shift 2
+    "$@" >out 2>err || status=$?
+    cat out err
+    [ "$status" -eq "$expected" ] || { echo "status $status, not $expected"; return 1; }
+    [ "$(wc -l <err)" -eq 1 ] || { echo "not one line"; return 1; }
+    grep -qF -- "$message" err
+}
