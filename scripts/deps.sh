@@ -23,6 +23,7 @@ libcmocka-dev        module  cmocka
 golang-go            command go
 linux-perf           command perf
 strace               command strace
+procps               command pkill
 jq                   command jq
 "
 lint_needs="$build_needs
