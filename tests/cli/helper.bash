@@ -18,10 +18,10 @@ hpprof_setup() {
     cd "$BATS_TEST_TMPDIR" || return
 }
 
-hpprof() { "$HPPROF_COMMAND" "$@"; }
+hpprof() { timeout -k 1 120 "$HPPROF_COMMAND" "$@"; }
 
-# agent [VARIABLE=VALUE…] COMMAND…: the command with the agent loaded.
-agent() { env LD_PRELOAD="$AGENT" "$@"; }
+# agent [VARIABLE=VALUE…] COMMAND…: the command with the agent loaded. What hangs is ended.
+agent() { timeout -k 1 60 env LD_PRELOAD="$AGENT" "$@"; }
 
 # profile_message FILE: a profile that is not compressed, in protobuf's text format.
 profile_message() {

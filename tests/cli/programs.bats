@@ -13,7 +13,7 @@ setup() {
 # prints does not depend on how long it works.
 plain_and_agent() {
     local status=0
-    "$PROGRAMS/$1" "$2" 0.02 >plain.out 2>plain.err || status=$?
+    timeout -k 1 60 "$PROGRAMS/$1" "$2" 0.02 >plain.out 2>plain.err || status=$?
     echo "$status" >plain.status
     status=0
     agent HPPROF_OUT="$PWD/profiles/%e.%p.pb" HPPROF_FREQ=997 "$PROGRAMS/$1" "$2" 0.3 >out 2>err || status=$?
@@ -49,6 +49,7 @@ behaves() {
 @test "popen" { behaves 'processes popen' 2 2 burn_parent burn_child; }
 @test "a daemon by two forks" { behaves 'processes daemon' 2 2 burn_parent burn_child; }
 @test "waits for all children" { behaves 'processes waitall' 4 4 burn_parent burn_child; }
+@test "waits for all children, also those without a signal" { behaves 'processes waitall_wall' 4 4 burn_parent burn_child; }
 @test "unshare(CLONE_NEWUSER)" { behaves 'processes unshare' 1 1 burn_parent burn_child; }
 @test "setuid" { behaves 'processes setuid' 1 1 burn_parent burn_child; }
 
