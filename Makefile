@@ -85,11 +85,6 @@ $(GEN): proto/profile.proto
 	@mkdir -p $(@D)
 	$(call say,GEN )protoc-c --c_out=$(OUT)/gen $<
 
-# What the agent exports, and nothing else.
-$(OUT)/gen/exports.map: preload/exports.list
-	@mkdir -p $(@D)
-	@awk 'BEGIN { print "{ global:" } /^[^#]/ { print $$1 ";" } END { print "local: *; };" }' $< > $@
-
 # ---- agent ---------------------------------------------------------------------------------------
 
 $(OUT)/agent/%.o: %.c $(OUT)/flags | $(GEN)
@@ -98,9 +93,8 @@ $(OUT)/agent/%.o: %.c $(OUT)/flags | $(GEN)
 $(OUT)/agent/proto/%.o: $(OUT)/gen/proto/%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  )$(CC) $(ALL_CPP) $(AGENT_FLAGS) -c $< -o $@
-$(AGENT): $(AGENT_OBJ) $(OUT)/gen/exports.map $(OUT)/links
-	$(call say,LINK)$(CC) $(AGENT_FLAGS) $(AGENT_LDFLAGS) $(LDFLAGS) -Wl,--version-script=$(OUT)/gen/exports.map \
-		$(AGENT_OBJ) $(PROTOBUF_C_A) -o $@
+$(AGENT): $(AGENT_OBJ) $(OUT)/links
+	$(call say,LINK)$(CC) $(AGENT_FLAGS) $(AGENT_LDFLAGS) $(LDFLAGS) $(AGENT_OBJ) $(PROTOBUF_C_A) -o $@
 
 # ---- command -------------------------------------------------------------------------------------
 
