@@ -28,6 +28,7 @@ static void print(const struct hpp_arguments *arguments, const struct hpp_report
                                      .rows = arguments->number[HPP_OPT_ROWS],
                                      .columns = columns,
                                      .color = columns && !(no_color && *no_color),
+                                     .base_names = arguments->number[HPP_OPT_BY] == HPP_BY_IMAGE,
                                      .show_image = arguments->number[HPP_OPT_BY] == HPP_BY_FUNCTION};
 
     if (arguments->given[HPP_OPT_JSON])

@@ -10,6 +10,7 @@ const frames = Array.from(by("frames").children, (g, index) => {
   return { g, index, rect, text, details, name: details.replace(/ \(\d+ samples?, [^()]*\)$/, ""),
            x: +g.dataset.x, w: +g.dataset.w, y: +rect.getAttribute("y") };
 });
+const frameOfGroup = new Map(frames.map((frame) => [frame.g, frame]));
 const root = frames[0];
 let zoomed = root, pattern = "", width = 1200;
 
@@ -98,8 +99,7 @@ function ask() {
 }
 
 function frameOf(target) {
-  const g = target.closest ? target.closest("#frames > g") : null;
-  return g ? frames.find((frame) => frame.g === g) : null;
+  return frameOfGroup.get(target.closest("#frames > g"));
 }
 
 svg.addEventListener("click", (event) => {

@@ -61,7 +61,8 @@ static void print_color(FILE *out, const char *name, const char *image)
     const char *base = hpp_base_name(image);
     size_t length = strlen(base);
     bool nameless = length && !strncmp(name, base, length) && !strncmp(name + length, "+0x", 3);
-    int hue = (int)(hash(image) % 360 + 345 + hash(name) / 16 % 30); /* 15 degrees either way */
+    /* Up to 15 degrees either way by name; no magenta, which is for what was searched. */
+    int hue = (int)(hash(image) % 250 + 345 + hash(name) / 16 % 30);
     int saturation = nameless ? 30 : 75, lightness = 70 + (int)(hash(name) % 12);
 
     if (!*image || !strcmp(name, HPP_NAME_ANON))

@@ -39,7 +39,8 @@ struct hpp_report_style {
     size_t rows;      /* at most; 0: all */
     int columns;      /* cut names so that lines fit; 0: do not */
     bool color;
-    bool show_image;
+    bool show_image; /* after the name */
+    bool base_names; /* names are paths */
 };
 
 /* Prints header, rows and footer for people. */

@@ -11,6 +11,8 @@
 #define DIM   "\033[2m"
 #define PLAIN "\033[0m"
 
+enum { PROGRAMS_MAX = 56 /* characters of program names in the header */ };
+
 static double percent(int64_t part, int64_t whole)
 {
     return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
@@ -40,6 +42,34 @@ static const char *grouped(int64_t number, char text[32])
     return text;
 }
 
+/* The programs of several processes, each name once, as many as a line holds. */
+static void print_programs(FILE *out, const struct hpp_profile *profile)
+{
+    struct hpp_intern seen = {0};
+    size_t used = 0;
+
+    for (size_t i = 0; i < profile->comment_count; i++) {
+        const char *comment = hpp_profile_comment(profile, i);
+        char path[4096];
+        if (!hpp_comment_is(comment, "hpprof.process") ||
+            !hpp_comment_text(comment, "image", path, sizeof path))
+            continue;
+        const char *name = hpp_base_name(path);
+        size_t before = seen.count;
+        if (hpp_intern_add(&seen, name, strlen(name)) < before)
+            continue;
+        used += strlen(name) + 2;
+        if (used > PROGRAMS_MAX) {
+            fputs(", …", out);
+            break;
+        }
+        fputs(before ? ", " : " (", out);
+        hpp_escape_plain(out, name, 0);
+    }
+    fputs(seen.count ? ")" : "", out);
+    hpp_intern_free(&seen);
+}
+
 static void print_header(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
                          const struct hpp_summary *summary, const char *path)
 {
@@ -52,7 +82,8 @@ static void print_header(FILE *out, const struct hpp_report *report, const struc
         hpp_escape_plain(out, program, 0);
         fprintf(out, " (pid %" PRId64 ")", pid);
     } else if (summary->processes) {
-        fprintf(out, ": %zu processes", summary->processes);
+        fprintf(out, "\n%zu processes", summary->processes);
+        print_programs(out, profile);
     }
     fputc('\n', out);
     if (profile->duration_nanos > 0)
@@ -73,7 +104,8 @@ static void print_row(FILE *out, const struct hpp_report_row *row, int64_t total
     const char *image = hpp_base_name(row->image);
 
     fputs(numbers, out);
-    name = hpp_escape_plain(out, row->name, style->columns && !room ? 1 : room);
+    name = hpp_escape_plain(out, style->base_names ? hpp_base_name(row->name) : row->name,
+                            style->columns && !room ? 1 : room);
     if (style->show_image && *image && strncmp(row->name, image, strlen(image)) &&
         (!style->columns || name + strlen(image) + 2 <= room)) {
         fputs(style->color ? "  " DIM : "  ", out);

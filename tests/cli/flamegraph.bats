@@ -37,7 +37,13 @@ END
 
 @test "the SVG: well-formed, escaped, every frame with its figures" {
     hpprof flamegraph
-    xmllint --noout hpprof.svg 2>&1 || python3 -c 'import xml.dom.minidom as m; m.parse("hpprof.svg")'
+    sed '/<script>/,/<\/script>/d' hpprof.svg >drawing
+    lacks drawing '&([^a-z]|[a-z]*[^a-z;])'
+    # every tag that opens, closes, in order
+    grep -o '<[^?][^>]*>' drawing | awk '/\/>$/ { next }
+        /^<\// { if ($0 != "</" open[depth--] ">") exit bad = 1; next }
+        { name = substr($1, 2); sub(/>.*/, "", name); open[++depth] = name }
+        END { exit bad || depth }'
     grep -q '<title>beta \[image.so\] (8 samples, 0.08 s, 80.00%)</title>' hpprof.svg
     grep -q '<title>void gamma&lt;int&gt;(int) \[image.so\] (1 sample, 0.01 s, 10.00%)</title>' hpprof.svg
     grep -q '<title>all (10 samples, 0.10 s, 100.00%)</title>' hpprof.svg
