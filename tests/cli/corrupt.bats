@@ -21,8 +21,9 @@ corrupt() {
     check "$(folded_share '^\[unfinished\];(.*;)?corrupt_loop$' <loop)" '==' 100
     check "$(awk -F';' 'NF > depth { depth = NF } END { print depth }' loop)" '<=' 5
     # and is counted
-    hpprof report corrupt.pb | tail -3 | tee footer
-    grep -Ei 'unfinished|did not reach' footer
+    hpprof report --json corrupt.pb >report
+    check "$(jq .unfinished_samples report)" '==' "$(folded_weight '^\[unfinished\]' <folded)"
+    hpprof report corrupt.pb | grep 'do not reach'
 }
 
 @test "HPPROF_VALIDATE=auto" {

@@ -17,6 +17,7 @@ denied() {
     grep -x 'all images=[0-9]* differ=0' out
     grep -x 'writable_executable=0' out
     rm -f x.pb
+    : >comments
     "$PROGRAMS/deny" "$1" "$2" env LD_PRELOAD="$AGENT" HPPROF_REMAP=anon HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" \
         "$PROGRAMS/shares_fixed" 0.2 >work.out 2>err
     cat err
@@ -35,38 +36,34 @@ stays() {
 
 @test "mremap fails: the text stays, or is put back" {
     denied mremap 12
-    stays 'Cannot allocate memory|ENOMEM|mremap'
+    stays 'mremap failed'
 }
 
 @test "mprotect to executable fails" {
     denied mprotect-exec 13
-    stays 'Permission denied|EACCES|mprotect'
+    stays 'may not be made executable'
 }
 
 @test "mmap of the stage fails" {
     denied mmap-4M 12
-    grep -E '^main .*huge_kib=0 differ=0$' out
-    [ ! -e x.pb ] || stays 'Cannot allocate memory|ENOMEM|mmap'
-    [ -e x.pb ] || grep '^hpprof: .*' err
+    stays 'no address space'
 }
 
 @test "madvise fails: no huge pages" {
     denied madvise 22
-    stays 'Invalid argument|EINVAL|madvise|huge'
+    stays 'MADV_HUGEPAGE'
 }
 
-@test "timer_create fails: no samples, and it says so" {
-    denied timer_create 11
-    cat err comments 2>/dev/null | grep -Ei 'timer|threads=1'
-}
-
-@test "timer_settime fails" {
-    denied timer_settime 22
+@test "timers cannot be made or set: no samples, and it says so" {
+    for call in timer_create timer_settime; do
+        denied "$call" 11
+        cat err comments | grep -Ei 'timer|threads=1'
+    done
 }
 
 @test "no process for the writer: the profile is written at exit, and it says so" {
     denied clone-vm 11
-    cat err comments 2>/dev/null | grep -E '^hpprof(: |.note )'
+    cat err comments | grep -E '^hpprof(: |.note )'
     check "$(profile_samples x.pb)" '>=' 100
 }
 
@@ -80,11 +77,11 @@ stays() {
 # limited OPTION VALUE: the same under a limit of the shell
 limited() {
     echo "ulimit $1 $2"
-    (ulimit "$1" "$2" && agent HPPROF_REMAP=anon HPPROF_OUT="$PWD/x.%p.pb" "$PROGRAMS/text_check") >out 2>err
+    (ulimit "$1" "$2" && agent HPPROF_REMAP=anon HPPROF_OUT="$PWD/x.%p.pb" "$PROGRAMS/text_check") >out 2>err 3>&-
     cat err
     grep -x 'all images=[0-9]* differ=0' out
     (ulimit "$1" "$2" && agent HPPROF_REMAP=anon HPPROF_OUT="$PWD/x.%p.pb" HPPROF_FREQ=997 \
-        "$PROGRAMS/threads" named 0.1) >out 2>err
+        "$PROGRAMS/threads" named 0.1) >out 2>err 3>&-
     cat err
     grep -x '4 threads returned what they should' out
 }
@@ -92,7 +89,7 @@ limited() {
 @test "limits: address space, descriptors, pending signals, locked memory" {
     limited -v 60000
     limited -v 100000
-    limited -n 4
+    limited -n 5
     limited -i 0
     limited -l 0
 }

@@ -16,7 +16,8 @@ plain_and_agent() {
     timeout -k 1 60 "$PROGRAMS/$1" "$2" 0.02 >plain.out 2>plain.err || status=$?
     echo "$status" >plain.status
     status=0
-    agent HPPROF_OUT="$PWD/profiles/%e.%p.pb" HPPROF_FREQ=997 "$PROGRAMS/$1" "$2" 0.3 >out 2>err || status=$?
+    timeout -k 1 60 env LD_PRELOAD="$AGENT" HPPROF_OUT="$PWD/profiles/%e.%p.pb" HPPROF_FREQ=997 \
+        "$PROGRAMS/$1" "$2" 0.3 >out 2>err || status=$?
     echo "$status" >status
     same plain.out out
     same plain.err err
