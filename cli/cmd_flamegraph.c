@@ -33,7 +33,7 @@ static int write_out(const struct hpp_arguments *arguments, const struct hpp_fla
         return HPP_EXIT_OK;
     }
     make_title(arguments, flame->profile, title, sizeof title);
-    if (!hpp_output_open(&output, *path ? path : DEFAULT_OUT, 0666, error)) {
+    if (!hpp_output_open(&output, *path ? path : DEFAULT_OUT, 0666, true, error)) {
         if (folded)
             hpp_flame_print_folded(output.file, flame);
         else

@@ -36,7 +36,7 @@ static int write_map(const struct hpp_profile *profile, const char *input, const
 
     if (!may_replace(path))
         return HPP_EXIT_FAILED;
-    if (hpp_output_open(&output, path, 0600, error)) {
+    if (hpp_output_open(&output, path, 0600, false, error)) {
         hpp_complain("%s", error);
         return HPP_EXIT_FAILED;
     }

@@ -10,7 +10,15 @@ void hpp_profile_add_comment(struct hpp_profile *profile, const char *text)
 {
     profile->comments = hpp_memory_room(profile->comments, &profile->comment_room, profile->comment_count + 1,
                                         sizeof *profile->comments);
-    profile->comments[profile->comment_count++] = hpp_profile_add_string(profile, text);
+    profile->comments[profile->comment_count] = hpp_profile_add_string(profile, text);
+    hpp_intern_add(&profile->comment_keys, &profile->comments[profile->comment_count++], sizeof(uint32_t));
+}
+
+bool hpp_profile_has_comment(const struct hpp_profile *profile, const char *text)
+{
+    uint32_t string = hpp_intern_find(&profile->strings, text, strlen(text));
+
+    return string != HPP_NONE && hpp_intern_find(&profile->comment_keys, &string, sizeof string) != HPP_NONE;
 }
 
 const char *hpp_profile_comment(const struct hpp_profile *profile, size_t index)

@@ -22,19 +22,26 @@ static void apply_mode(int descriptor, mode_t mode)
     fchmod(descriptor, mode & ~mask);
 }
 
-int hpp_output_open(struct hpp_output *output, const char *path, mode_t mode, char error[HPP_ERROR_SIZE])
+/* Whether PATH is there and is no regular file: a device, a pipe, a link. */
+static bool is_special(const char *path)
 {
     struct stat status;
-    int descriptor, length;
+
+    return !lstat(path, &status) && !S_ISREG(status.st_mode);
+}
+
+int hpp_output_open(struct hpp_output *output, const char *path, mode_t mode, bool in_place,
+                    char error[HPP_ERROR_SIZE])
+{
+    int descriptor, length = snprintf(output->path, sizeof output->path, "%s", path);
 
     *output->temporary = '\0';
-    if (!strcmp(path, "-"))
-        path = "/dev/stdout";
-    length = snprintf(output->path, sizeof output->path, "%s", path);
     if (!*path || length >= (int)sizeof output->path)
         return fail(*path ? -ENAMETOOLONG : -ENOENT, path, error);
-    if (!stat(path, &status) && !S_ISREG(status.st_mode)) {
-        descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (in_place && !strcmp(path, "-")) {
+        descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    } else if (in_place && is_special(path)) {
+        descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode);
     } else {
         snprintf(output->temporary, sizeof output->temporary, "%s.XXXXXX", path);
         descriptor = mkostemp(output->temporary, O_CLOEXEC); /* new, mode 0600, no link followed */

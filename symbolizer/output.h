@@ -13,9 +13,11 @@ struct hpp_output {
     char path[4096], temporary[4200]; /* temporary is "" where the file is written directly */
 };
 
-/* Opens OUTPUT for PATH ("-": standard output). What is at PATH now stays until hpp_output_close. A device or
- * pipe at PATH is written to directly. Returns 0, or -errno and one line in ERROR. */
-int hpp_output_open(struct hpp_output *output, const char *path, mode_t mode, char error[HPP_ERROR_SIZE]);
+/* Opens OUTPUT for PATH. What is at PATH now stays until hpp_output_close. IN_PLACE: "-" is standard output,
+ * and a device, pipe or link at PATH is written through; without it PATH is replaced, whatever it is, and no
+ * link is followed. Returns 0, or -errno and one line in ERROR. */
+int hpp_output_open(struct hpp_output *output, const char *path, mode_t mode, bool in_place,
+                    char error[HPP_ERROR_SIZE]);
 
 /* Ends OUTPUT. RESULT is 0, or the -errno that writing met, upon which nothing is left behind. Returns RESULT
  * or the error of closing, with one line in ERROR. */

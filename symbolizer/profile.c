@@ -32,6 +32,7 @@ void hpp_profile_free(struct hpp_profile *profile)
     hpp_intern_free(&profile->function_keys);
     hpp_intern_free(&profile->location_keys);
     hpp_intern_free(&profile->sample_keys);
+    hpp_intern_free(&profile->comment_keys);
     free(profile);
 }
 

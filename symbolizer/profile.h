@@ -83,8 +83,9 @@ struct hpp_profile {
 
     uint64_t torn_bytes; /* bytes of a torn last chunk that were left out; 0: the file was whole */
 
-    struct hpp_intern strings, stacks, labels;                                 /* use the functions below */
-    struct hpp_intern mapping_keys, function_keys, location_keys, sample_keys; /* profile.c's own */
+    struct hpp_intern strings, stacks, labels; /* use the functions below */
+    struct hpp_intern mapping_keys, function_keys, location_keys, sample_keys,
+        comment_keys; /* profile.c's own */
 };
 
 /* ---- read, write, merge ---------------------------------------------------------------------------- */
@@ -154,6 +155,9 @@ void hpp_profile_add_comment(struct hpp_profile *profile, const char *text);
 
 /* The text of comment INDEX. */
 const char *hpp_profile_comment(const struct hpp_profile *profile, size_t index);
+
+/* Whether PROFILE has a comment with this very text. */
+bool hpp_profile_has_comment(const struct hpp_profile *profile, const char *text);
 
 /* Whether COMMENT is of kind WORD ("hpprof.remap"). */
 bool hpp_comment_is(const char *comment, const char *word);

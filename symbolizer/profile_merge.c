@@ -201,22 +201,15 @@ static void merge_samples(struct merge *merge, bool label)
 static void merge_comments(struct merge *merge)
 {
     static const char *const kept[] = {"hpprof.process", "hpprof.remap", "hpprof.lost", "hpprof.end"};
-    struct hpp_profile *into = merge->into;
-    struct hpp_intern seen = {0};
 
-    for (size_t i = 0; i < into->comment_count; i++)
-        hpp_intern_add(&seen, &into->comments[i], sizeof into->comments[i]);
     for (size_t i = 0; i < merge->from->comment_count; i++) {
         const char *text = hpp_profile_comment(merge->from, i);
-        uint32_t string = hpp_profile_add_string(into, text);
-        size_t before = seen.count;
-        bool new = hpp_intern_add(&seen, &string, sizeof string) == before;
+        bool wanted = !hpp_profile_has_comment(merge->into, text);
         for (size_t j = 0; j < sizeof kept / sizeof kept[0]; j++)
-            new |= hpp_comment_is(text, kept[j]);
-        if (new)
-            hpp_profile_add_comment(into, text);
+            wanted |= hpp_comment_is(text, kept[j]);
+        if (wanted)
+            hpp_profile_add_comment(merge->into, text);
     }
-    hpp_intern_free(&seen);
 }
 
 int hpp_profile_merge(struct hpp_profile *into, const struct hpp_profile *from, bool label)

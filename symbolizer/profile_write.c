@@ -251,7 +251,7 @@ int hpp_profile_write(const struct hpp_profile *profile, const char *path, char 
     size_t length = strlen(path);
     bool gzip = length > 3 && !strcmp(path + length - 3, ".gz");
     struct hpp_output output;
-    int result = hpp_output_open(&output, path, 0600, error);
+    int result = hpp_output_open(&output, path, 0600, true, error);
 
     if (result)
         return result;

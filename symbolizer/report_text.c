@@ -11,7 +11,7 @@
 #define DIM   "\033[2m"
 #define PLAIN "\033[0m"
 
-enum { PROGRAMS_MAX = 56 /* characters of program names in the header */ };
+enum { PROGRAMS_MAX = 56 /* characters of program names in the header */, NOTES_MAX = 10 };
 
 static double percent(int64_t part, int64_t whole)
 {
@@ -127,36 +127,42 @@ static void print_rows(FILE *out, const struct hpp_report *report, const struct 
         fprintf(out, "%36s%zu more (-n 0 prints all)\n", "", report->row_count - shown);
 }
 
-static void print_stacks(FILE *out, const struct hpp_report *report, const struct hpp_summary *summary)
+static void print_share(FILE *out, struct hpp_amount part, struct hpp_amount total, const char *text)
 {
     char number[32];
 
-    if (summary->processes && !report->unfinished.ns && !report->truncated.ns)
+    if (part.ns || part.samples)
+        fprintf(out, "%.1f%% of CPU time (%s sample%s) %s\n", percent(part.ns, total.ns),
+                grouped(part.samples, number), part.samples == 1 ? "" : "s", text);
+}
+
+static void print_stacks(FILE *out, const struct hpp_report *report, const struct hpp_summary *summary)
+{
+    if (summary->processes && !report->unfinished.samples && !report->truncated.samples)
         fputs("All stacks reach their thread's root.\n", out);
-    if (report->unfinished.samples || report->unfinished.ns)
-        fprintf(out,
-                "%.1f%% of CPU time (%s samples) has stacks that do not reach their\n"
-                "thread's root: their callers are missing from the cum columns.\n",
-                percent(report->unfinished.ns, report->total.ns),
-                grouped(report->unfinished.samples, number));
-    if (report->truncated.samples || report->truncated.ns)
-        fprintf(out,
-                "%.1f%% of CPU time (%s samples) has stacks deeper than was recorded:\n"
-                "their outermost callers are missing from the cum columns.\n",
-                percent(report->truncated.ns, report->total.ns), grouped(report->truncated.samples, number));
+    print_share(out, report->unfinished, report->total,
+                "has stacks that do not reach their\n"
+                "thread's root: their callers are missing from the cum columns.");
+    print_share(out, report->truncated, report->total,
+                "has stacks deeper than was recorded:\n"
+                "their outermost callers are missing from the cum columns.");
 }
 
 static void print_notes(FILE *out, const struct hpp_profile *profile)
 {
+    size_t count = 0;
     char text[512];
 
     for (size_t i = 0; i < profile->comment_count; i++)
         if (hpp_comment_is(hpp_profile_comment(profile, i), "hpprof.note") &&
-            hpp_comment_text(hpp_profile_comment(profile, i), "text", text, sizeof text)) {
+            hpp_comment_text(hpp_profile_comment(profile, i), "text", text, sizeof text) &&
+            ++count <= NOTES_MAX) {
             fputs("Note: ", out);
             hpp_escape_plain(out, text, 0);
             fputc('\n', out);
         }
+    if (count > NOTES_MAX)
+        fprintf(out, "%zu more notes (go tool pprof -comments shows all)\n", count - NOTES_MAX);
 }
 
 static void print_footer(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,

@@ -24,7 +24,7 @@ setup() {
 @test "the footer: unfinished stacks, losses, huge pages, what was left" {
     hpprof report >out
     cat out
-    grep -q '^10.0% of CPU time (1 samples) has stacks that do not reach their' out
+    grep -q '^10.0% of CPU time (1 sample) has stacks that do not reach their' out
     grep -q '^Lost: 7 samples dropped (ring full), 2 late signals of ended threads.$' out
     grep -q '^Text on huge pages: 0.0 of 2.0 MiB eligible.$' out
     grep -q '^  other.so: 2.0 MiB left: memory is short$' out

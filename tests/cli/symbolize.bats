@@ -33,6 +33,17 @@ setup() {
     [ "$(hpprof report --json named.pb.gz | jq .total_samples)" -eq 10 ]
 }
 
+@test "to standard output, and through a link, which stays" {
+    [ "$(hpprof symbolize hpprof.pb -o - | hpprof report --json - | jq .total_samples)" -eq 10 ]
+    hpprof symbolize hpprof.pb -o /dev/stdout >direct.pb
+    [ "$(hpprof report --json direct.pb | jq .total_samples)" -eq 10 ]
+    [ -L /dev/stdout ]
+    ln -s target.pb link.pb
+    hpprof symbolize hpprof.pb -o link.pb
+    [ -L link.pb ]
+    [ "$(hpprof report --json target.pb | jq .total_samples)" -eq 10 ]
+}
+
 @test "in place" {
     hpprof symbolize hpprof.pb -o hpprof.pb
     hpprof symbolize hpprof.pb -o hpprof.pb
