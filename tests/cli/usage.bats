@@ -34,7 +34,7 @@ setup() { hpprof_setup; }
         user=$(tr a-z- A-Z_ <<<"$command")
         # rows may go over two lines
         tr '\n' ' ' <"$ROOT/proto/options.def" | sed 's/OPTION(/\nOPTION(/g' | grep '^OPTION([A-Z]' |
-            grep -E "[ |]$user[ ,|]" | sed 's/^OPTION([A-Z_]*, "[A-Z_]*", "\([a-z-]*\)".*/\1/' >flags
+            grep -E "[ |]${user}[ ,|]" | sed 's/^OPTION([A-Z_]*, "[A-Z_]*", "\([a-z-]*\)".*/\1/' >flags
         cat flags out
         while read -r flag; do
             grep -q -e "--$flag" out
