@@ -1,5 +1,6 @@
 /* Reading a profile for a command, and saying what is wrong with it. Offline only. */
 #include "cli/load.h"
+#include "symbolizer/escape.h"
 
 #include <inttypes.h>
 
@@ -33,5 +34,8 @@ bool hpp_needs_out(const struct hpp_arguments *arguments, const char *command)
 
 void hpp_complain_line(const char *line)
 {
-    hpp_complain("%s", line);
+    fflush(stdout);
+    fputs("hpprof: ", stderr);
+    hpp_escape_plain(stderr, line, 0);
+    fputc('\n', stderr);
 }

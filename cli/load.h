@@ -16,7 +16,7 @@ const char *hpp_input_path(const struct hpp_arguments *arguments);
 /* True, after one line on stderr, when the command line brings no --out. */
 bool hpp_needs_out(const struct hpp_arguments *arguments, const char *command);
 
-/* LINE on stderr, as hpp_complain. */
+/* LINE on stderr as hpp_complain; it may hold text from a profile, which cannot act on the terminal here. */
 void hpp_complain_line(const char *line);
 
 #endif

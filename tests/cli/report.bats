@@ -105,6 +105,16 @@ sample { location_id: 6 value: [1, 10000000] }
 END
     hpprof report evil.pb >out
     grep -qF '?]0;x??' out
+    chunk path.pb <<'END'
+string_table: ["", "samples", "count", "cpu", "nanoseconds", "/no/\033[2Jwhere", "ab"]
+sample_type { type: 1 unit: 2 } sample_type { type: 3 unit: 4 }
+mapping { id: 1 memory_start: 4096 memory_limit: 8192 filename: 5 build_id: 6 }
+location { id: 1 mapping_id: 1 address: 5000 }
+sample { location_id: 1 value: [1, 10000000] }
+END
+    hpprof report path.pb >out 2>err
+    grep -qF '/no/?[2Jwhere: No such file' err
+    lacks out $'\033'
 }
 
 @test "a binary that changed since is not used, and said so once" {
