@@ -160,7 +160,7 @@ run-tests: $(if $(V),,all programs bench-programs) $(if $(V),tools) unit
 demo: deps  ## profile a compile and a program of ours, on huge pages where there are any
 	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs
 	@bench/demo.sh $(BUILD)
-bench: deps  ## measure what profiling costs (about eight minutes)
+bench: deps  ## measure what profiling costs (about four minutes)
 	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs
 	@bench/run.sh $(BUILD)
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # run.sh BUILD: every benchmark, one after the other, on a machine that should have nothing else to do. Each
-# compares runs in interleaved pairs and prints a ratio with its spread. About eight minutes.
+# compares runs in interleaved pairs and prints a ratio with its spread. About four minutes.
 set -eu
 build=$(realpath "${1:?usage: run.sh BUILD}")
 here=$(dirname "$(realpath "$0")")
@@ -8,10 +8,10 @@ hpprof=$build/hpprof
 agent=$build/libhpprof.so
 work=$build/bench/work
 rm -rf "$work"
-mkdir -p "$work"
+mkdir -p "$work/99" "$work/997"
 
 # The profiles of the programs under test go to a folder of their own.
-profiled() { echo "LD_PRELOAD=$agent HPPROF_OUT=$work/%e.%p.pb HPPROF_REMAP=off HPPROF_FREQ=$1"; }
+profiled() { echo "LD_PRELOAD=$agent HPPROF_OUT=$work/$1/%e.%p.pb HPPROF_REMAP=off HPPROF_FREQ=$1"; }
 
 echo "machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
 echo
@@ -20,7 +20,10 @@ echo "A compile (gcc -O2, remap off), with the agent over without:"
 # shellcheck disable=SC2046 # a list of assignments
 "$build/bench/pairs" 15 cpu plain : at-99-Hz $(profiled 99) : at-997-Hz $(profiled 997) \
     -- gcc -O2 -c "$work/compile.c" -o "$work/compile.o"
-rm -f "$work"/*.pb
+for frequency in 99 997; do
+    find "$work/$frequency" -name '*.pb' -exec "$hpprof" merge -o "$work/all" {} +
+    echo "  samples taken at $frequency Hz: $("$hpprof" report -n 1 "$work/all" 2>/dev/null | sed -n 2p)"
+done
 
 echo
 echo "true, with the agent over without (99 Hz, remap off, then at start):"
