@@ -309,3 +309,13 @@ int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregat
     hpp_aggregate_clear(aggregate);
     return 0;
 }
+
+void hpp_pprof_close(struct hpp_pprof_file *file)
+{
+    if (file->fd < 0)
+        return;
+    if (!file->size)
+        HPP_SYSCALL(unlinkat, AT_FDCWD, file->path, 0, 0, 0, 0);
+    hpp_sys_close(file->fd);
+    file->fd = -1;
+}

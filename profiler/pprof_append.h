@@ -40,4 +40,7 @@ void hpp_pprof_comment(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
  * chunk, and the next call tries again with everything. */
 int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate);
 
+/* After the last chunk: a file that could not take even one is removed again. */
+void hpp_pprof_close(struct hpp_pprof_file *file);
+
 #endif

@@ -9,7 +9,7 @@
 #include "common/image.h"
 #include "profiler/ring.h"
 
-#define HPP_SLOTS       4096u
+#define HPP_SLOTS       16384u
 #define HPP_THREAD_NAME 16
 
 enum hpp_slot_state {
@@ -63,8 +63,8 @@ void hpp_sampler_after_fork(void);
  * caller fills the stack's bounds in and arms it. */
 struct hpp_slot *hpp_slot_claim(void);
 
-/* Gives the slot up: its timer must be disarmed. The writer frees it when it has read the ring. Called
- * by the thread itself, or by the writer for a thread that is gone. */
+/* Gives the slot up: its timer must be disarmed. It is free at once if its ring is empty, else when the
+ * writer has read it. Called by the thread itself, or by the writer for a thread that is gone. */
 void hpp_slot_end(struct hpp_slot *slot);
 
 /* The slot that a signal's value names, or NULL if its thread has ended or the value is not ours. */

@@ -68,20 +68,34 @@ static struct hpp_slot *prepare(uint32_t index)
     return slot;
 }
 
-struct hpp_slot *hpp_slot_claim(void)
-{
-    uint32_t used = atomic_load(&hpp_sampler.slots_used);
-    struct hpp_slot *slot = NULL;
+/* Where the search for a free slot begins: at the one that was freed last. */
+static _Atomic uint32_t the_hint;
 
-    for (uint32_t i = 0; i < HPP_SLOTS && !slot; i++) {
-        if (i >= used)
-            atomic_compare_exchange_strong(&hpp_sampler.slots_used, &(uint32_t){i}, i + 1);
-        if (take(i)) {
-            slot = prepare(i);
-            if (!slot)
-                break;
+/* The index of a slot that is now the caller's, or HPP_SLOTS. */
+static uint32_t find_free(void)
+{
+    uint32_t used = atomic_load(&hpp_sampler.slots_used), hint = atomic_load(&the_hint);
+
+    for (uint32_t i = 0; i < used; i++) {
+        uint32_t index = (hint + i) % used;
+        if (take(index)) {
+            atomic_store(&the_hint, index + 1);
+            return index;
         }
     }
+    for (uint32_t index = used; index < HPP_SLOTS; index++) {
+        atomic_compare_exchange_strong(&hpp_sampler.slots_used, &(uint32_t){index}, index + 1);
+        if (take(index))
+            return index;
+    }
+    return HPP_SLOTS;
+}
+
+struct hpp_slot *hpp_slot_claim(void)
+{
+    uint32_t index = find_free();
+    struct hpp_slot *slot = index < HPP_SLOTS ? prepare(index) : NULL;
+
     if (!slot)
         atomic_fetch_add(&hpp_sampler.unsampled, 1);
     return slot;
@@ -89,7 +103,12 @@ struct hpp_slot *hpp_slot_claim(void)
 
 void hpp_slot_end(struct hpp_slot *slot)
 {
-    atomic_store(&slot->state, HPP_SLOT_ENDED);
+    /* one that holds no sample need not wait for the writer: threads may come and go faster than that */
+    int empty = atomic_load(&slot->ring.head) == atomic_load(&slot->ring.tail);
+
+    if (empty)
+        atomic_store(&the_hint, (uint32_t)(slot - hpp_sampler.slots));
+    atomic_store(&slot->state, empty ? HPP_SLOT_FREE : HPP_SLOT_ENDED);
 }
 
 int hpp_slot_is_value(uint64_t value)

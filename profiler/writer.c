@@ -199,6 +199,8 @@ static int run(void *unused)
         wait_for_target(wake, now - writer->last_sample < BUSY_FOR ? TICK_BUSY : TICK_IDLE);
     }
     hpp_writer_flush(cause);
+    if (!writer->always_write)
+        hpp_pprof_close(&writer->file);
     atomic_store(&writer->done, 1);
     futex_wake_all(&writer->done);
     return 0;
@@ -270,6 +272,7 @@ int hpp_writer_finish(void)
     if (!writer->pid) {
         hpp_writer_drain();
         hpp_writer_flush("exit");
+        hpp_pprof_close(&writer->file);
         return writer->file.last_error;
     }
     atomic_store(&writer->stop, 1);
