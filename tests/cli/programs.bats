@@ -91,4 +91,21 @@ behaves() {
 @test "a signal stack" { behaves 'signals altstack' 1 1 work; }
 @test "errno stays" { behaves 'signals errno' 1 1 run_errno; }
 
+# on_stack CASE ROOT: samples of the work on that stack, below ROOT, in both validations
+on_stack() {
+    for how in auto pipe; do
+        export HPPROF_VALIDATE=$how
+        rm -rf profiles/* folded pids
+        behaves "stacks $1" 1 1 work_main
+        check "$(folded_weight "$2" <folded)" '>=' 250 "$2"
+    done
+}
+
+@test "a handler that works on the signal stack" { on_stack altstack 'work_inside$'; }
+@test "coroutines whose stacks go away" { on_stack coroutine '(coroutine|\[unfinished\]);work_inside$'; }
+@test "a thread on a stack given to it" { on_stack given '(^|;)thread_root;work_inside$'; }
+@test "stacks deeper than what is recorded" { on_stack deep '^\[truncated\];(descend;)*work_inside$'; }
+@test "a stack of several MiB" { on_stack wide '(^|;)main;run_wide;work_inside$'; }
+@test "code without a file" { on_stack jit '(^|;)(main;run_jit;)?[^;]*(anon|unknown|0x)[^;]*$'; }
+
 @test "a library loaded later, in samples by name" { behaves 'late run' 1 1 work_before plugin_work work_after; }

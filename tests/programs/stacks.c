@@ -1,0 +1,160 @@
+/* Works on stacks that are not a thread's own, or unusual, as the first argument says: `altstack` in a
+ * handler on the alternate stack, `coroutine` on stacks that are unmapped as soon as they are left,
+ * `given` on a stack given to pthread_create, `deep` below 5,000 frames, `wide` below 6 MiB of locals,
+ * `jit` in code without a file. The second argument gives seconds of CPU (default 0.3).
+ * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
+#include "burn.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+enum { STACK_SIZE = 256 * 1024 };
+
+static double budget_seconds = 0.3;
+
+BURN_FUNCTION(work_main, 3)
+BURN_FUNCTION(work_inside, 5)
+
+static void *map_stack(void)
+{
+    void *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack == MAP_FAILED)
+        abort();
+    return stack;
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    work_inside(budget_seconds);
+}
+
+static int run_altstack(void)
+{
+    stack_t stack = {.ss_sp = map_stack(), .ss_size = STACK_SIZE};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+    sigaltstack(&stack, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    work_main(budget_seconds);
+    raise(SIGUSR1);
+    printf("handled\n");
+    return 0;
+}
+
+static ucontext_t outside, inside;
+
+static void coroutine(void)
+{
+    work_inside(budget_seconds / 50);
+    swapcontext(&inside, &outside);
+}
+
+static int run_coroutine(void)
+{
+    int count = 0;
+    for (int i = 0; i < 50; i++) {
+        void *stack = map_stack();
+        getcontext(&inside);
+        inside.uc_stack.ss_sp = stack;
+        inside.uc_stack.ss_size = STACK_SIZE;
+        inside.uc_link = &outside;
+        makecontext(&inside, coroutine, 0);
+        swapcontext(&outside, &inside);
+        munmap(stack, STACK_SIZE);
+        work_main(budget_seconds / 50);
+        count++;
+    }
+    printf("%d coroutines\n", count);
+    return 0;
+}
+
+static void *thread_root(void *argument)
+{
+    work_inside(budget_seconds);
+    return argument;
+}
+
+static int run_given(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *stack = map_stack();
+    pthread_attr_init(&attributes);
+    pthread_attr_setstack(&attributes, stack, STACK_SIZE);
+    int result = pthread_create(&thread, &attributes, thread_root, NULL);
+    if (!result)
+        pthread_join(thread, NULL);
+    munmap(stack, STACK_SIZE);
+    work_main(budget_seconds);
+    printf("pthread_create %d\n", result);
+    return 0;
+}
+
+static __attribute__((noinline)) int descend(int depth)
+{
+    if (depth == 0) {
+        work_inside(budget_seconds);
+        return 1;
+    }
+    int result = descend(depth - 1) + 1;
+    burn_sink++;
+    return result;
+}
+
+static int run_deep(void)
+{
+    work_main(budget_seconds);
+    printf("%d frames\n", descend(5000));
+    return 0;
+}
+
+static int run_wide(void)
+{
+    volatile char locals[6 << 20];
+    locals[0] = 1;
+    work_inside(budget_seconds);
+    work_main(budget_seconds);
+    printf("%d\n", locals[0]);
+    return 0;
+}
+
+static int run_jit(void)
+{
+    /* mov $50000000,%ecx; 1: dec %ecx; jnz 1b; ret */
+    static const unsigned char code[] = {0xb9, 0x80, 0xf0, 0xfa, 0x02, 0xff, 0xc9, 0x75, 0xfc, 0xc3};
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return 1;
+    memcpy(page, code, sizeof(code));
+    if (mprotect(page, 4096, PROT_READ | PROT_EXEC))
+        return 1;
+    for (double end = burn_clock() + budget_seconds; burn_clock() < end;)
+        ((void (*)(void))page)();
+    munmap(page, 4096);
+    work_main(budget_seconds);
+    printf("ran\n");
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+} cases[] = {
+    {"altstack", run_altstack}, {"coroutine", run_coroutine}, {"given", run_given},
+    {"deep", run_deep},         {"wide", run_wide},           {"jit", run_jit},
+};
+
+int main(int argc, char **argv)
+{
+    if (argc > 2)
+        budget_seconds = atof(argv[2]);
+    for (size_t i = 0; argc > 1 && i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (!strcmp(argv[1], cases[i].name))
+            return cases[i].run();
+    fprintf(stderr, "usage: stacks CASE [SECONDS]\n");
+    return 2;
+}
