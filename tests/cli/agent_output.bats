@@ -41,6 +41,36 @@ child() {
     [ "$(find "${file%.pb}.d" -name '*.pb' | wc -l)" -eq 1 ]
 }
 
+@test "a program's name may hold anything" {
+    local name
+    for name in 'a b' "quote'" 'semi;colon' $'\xff\xfe' '%p' $'new\nline' -dash; do
+        cp "$PROGRAMS/endings" "./$name"
+        rm -f ./hpprof.*
+        agent HPPROF_FREQ=997 "./$name" return 0.1 || true
+        find . -name 'hpprof.*.pb' -exec cp {} profile.pb \;
+        find . -name 'hpprof.*.pb' -print0 | tr -dc '\0' | cmp - <(printf '\0')
+        profile_message profile.pb >message # which insists on UTF-8
+        check "$(profile_samples profile.pb)" '>=' 50 "$name"
+        hpprof report profile.pb # (FORMAT.md: a path that is not UTF-8 cannot be found again)
+        rm -f "./$name" profile.pb
+    done
+}
+
+@test "the writer is killed: the program runs on, the profile is readable" {
+    agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/endings" last_thread 1.5 >out 3>&- &
+    program=$!
+    for _ in {1..100}; do
+        writer=$(find /proc/[0-9]*/fd -lname "$PWD/x.pb" 2>/dev/null | head -1 | cut -d/ -f3)
+        [ -z "$writer" ] || break
+        sleep 0.05
+    done
+    sleep 0.5
+    kill -KILL "$writer"
+    wait "$program"
+    [ "$(cat out)" = $'before the end\nlast thread returns' ]
+    [ ! -e x.pb ] || hpprof report x.pb
+}
+
 @test "HPPROF_OUT: %e is the program's name, %p its pid" {
     child HPPROF_OUT="$PWD/a.%e.%p.pb"
     [[ $(echo a.*) =~ ^a\.processes\.[0-9]+\.pb$ ]]
