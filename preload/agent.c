@@ -227,6 +227,22 @@ static void complain(int error)
     hpp_sys_write(2, line, text.used);
 }
 
+/* Where there is no profile to say it in. */
+static void tell_unsampled(void)
+{
+    uint64_t threads = atomic_load(&hpp_sampler.unsampled);
+    char line[160];
+    struct hpp_text text = HPP_TEXT(line);
+
+    if (!threads || hpp_writer.aggregate.samples)
+        return;
+    hpp_text_put(&text, "hpprof: no profile: no timer could be made for ");
+    hpp_text_put_number(&text, threads);
+    hpp_text_put(&text, threads == 1 ? " thread" : " threads");
+    hpp_text_put(&text, " (ulimit -i limits them)\n");
+    hpp_sys_write(2, line, text.used);
+}
+
 __attribute__((destructor)) static void finish(void)
 {
     int error;
@@ -236,6 +252,10 @@ __attribute__((destructor)) static void finish(void)
     agent.started = 0;
     hpp_sampler_stop();
     error = hpp_writer_finish();
-    if (error && !agent.options.session)
+    if (agent.options.session)
+        return;
+    if (error)
         complain(error);
+    else
+        tell_unsampled();
 }

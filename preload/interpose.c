@@ -3,7 +3,7 @@
  *
  *   __libc_start_main, pthread_create   put a frame of ours under main and under start routines: where
  *                                       a walk arrives there, the stack is whole
- *   sigaction, signal and its kin       SIGPROF is the program's as soon as it wants it */
+ *   sigaction, signal and its kin       SIGPROF: the program's disposition is kept beside ours */
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -139,76 +139,65 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
 
 /* ---- SIGPROF ----------------------------------------------------------------------------------------- */
 
-static int is_handler(sighandler_t handler)
-{
-    return handler != SIG_DFL && handler != SIG_IGN;
-}
-
-static void yield(void)
-{
-    hpp_thread_yield_signal("the program installed a SIGPROF handler of its own: sampling stopped there");
-}
-
-/* What sigaction does for SIGPROF as long as the kernel's entry is ours: the program's is kept beside. */
+/* sigaction for SIGPROF: the program's disposition is kept beside ours. */
 static int keep_action(const struct sigaction *new, struct sigaction *old)
 {
     struct hpp_kernel_sigaction action = {0}, before;
 
     if (new) {
         action.handler = (void *)new->sa_handler;
-        action.flags = (unsigned)new->sa_flags;
+        action.flags = (unsigned)new->sa_flags | HPP_ARCH_SA_RESTORER;
+        action.restorer = hpp_arch_sigreturn;
+        action.mask = *(const uint64_t *)&new->sa_mask; /* libc's set begins with the kernel's */
     }
     hpp_handler_program_action(new ? &action : NULL, &before);
     if (old) {
         *old = (struct sigaction){0};
         old->sa_handler = (sighandler_t)before.handler;
         old->sa_flags = (int)(before.flags & ~(unsigned long)HPP_ARCH_SA_RESTORER);
-        for (int i = 1; i <= 64; i++)
-            if (before.mask >> (i - 1) & 1)
-                sigaddset(&old->sa_mask, i);
+        *(uint64_t *)&old->sa_mask = before.mask;
     }
     return 0;
 }
 
 EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *old)
 {
-    if (number == SIGPROF && hpp_agent_is_active()) {
-        if (!new || !is_handler(new->sa_handler))
-            return keep_action(new, old);
-        yield();
-    }
+    if (number == SIGPROF && hpp_agent_is_active())
+        return keep_action(new, old);
     return REAL(sigaction)(number, new, old);
 }
 
-static sighandler_t set_handler(__typeof__(&signal) real, int number, sighandler_t handler)
+/* signal and its kin differ in the flags they imply. */
+static sighandler_t keep_handler(sighandler_t handler, int flags)
 {
-    if (number == SIGPROF && hpp_agent_is_active()) {
-        struct sigaction new = {.sa_handler = handler}, old;
-        if (!is_handler(handler))
-            return keep_action(&new, &old), old.sa_handler;
-        yield();
-    }
-    return real(number, handler);
+    struct sigaction new = {.sa_handler = handler, .sa_flags = flags}, old;
+
+    keep_action(&new, &old);
+    return old.sa_handler;
 }
 
 EXPORT sighandler_t signal(int number, sighandler_t handler)
 {
-    return set_handler(REAL(signal), number, handler);
+    if (number == SIGPROF && handler != SIG_ERR && hpp_agent_is_active())
+        return keep_handler(handler, SA_RESTART);
+    return REAL(signal)(number, handler);
 }
 
 sighandler_t bsd_signal(int number, sighandler_t handler);
 EXPORT sighandler_t bsd_signal(int number, sighandler_t handler)
 {
-    return set_handler(REAL(signal), number, handler);
+    return signal(number, handler);
 }
 
 sighandler_t __sysv_signal(int number, sighandler_t handler);
 EXPORT sighandler_t __sysv_signal(int number, sighandler_t handler)
 {
-    return set_handler(REAL(__sysv_signal), number, handler);
+    if (number == SIGPROF && handler != SIG_ERR && hpp_agent_is_active())
+        return keep_handler(handler, SA_RESETHAND | SA_NODEFER);
+    return REAL(__sysv_signal)(number, handler);
 }
 
 EXPORT sighandler_t sysv_signal(int number, sighandler_t handler)
 {
-    return set_handler(REAL(__sysv_signal), number, handler);
+    return __sysv_signal(number, handler);
 }

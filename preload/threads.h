@@ -21,7 +21,4 @@ void hpp_thread_before_fork(void);
 void hpp_thread_after_fork_in_parent(void);
 void hpp_thread_after_fork_in_child(int sampled);
 
-/* Stops all sampling for good, so that SIGPROF is the program's alone again. */
-void hpp_thread_yield_signal(const char *why);
-
 #endif

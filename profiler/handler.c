@@ -9,7 +9,8 @@
 #include "profiler/walk.h"
 #include "profiler/signal_safe.h"
 
-#define ALL_SIGNALS UINT64_MAX
+#define ALL_SIGNALS    UINT64_MAX
+#define PROFILE_SIGNAL (1ull << (SIGPROF - 1))
 
 static struct hpp_kernel_sigaction the_program_action;
 
@@ -44,22 +45,29 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
 }
 
 /* Does what this SIGPROF would have done without us: the program sent it or set a timer of its own. */
-static void pass_on(siginfo_t *info, void *context)
+static void pass_on(siginfo_t *info, ucontext_t *context)
 {
-    void *handler = the_program_action.handler;
+    struct hpp_kernel_sigaction action = the_program_action;
+    uint64_t mask;
 
-    if (handler == (void *)SIG_IGN)
+    if (action.handler == (void *)SIG_IGN)
         return;
-    if (handler != (void *)SIG_DFL) {
-        if (the_program_action.flags & SA_SIGINFO)
-            ((void (*)(int, siginfo_t *, void *))handler)(SIGPROF, info, context);
-        else
-            ((void (*)(int))handler)(SIGPROF);
+    if (action.handler == (void *)SIG_DFL) {
+        /* the default ends the process, as soon as this handler returns and unblocks the signal */
+        hpp_sys_sigaction(SIGPROF, &action, NULL);
+        HPP_SYSCALL(tgkill, hpp_sys_getpid(), hpp_sys_gettid(), SIGPROF, 0, 0, 0);
         return;
     }
-    /* the default ends the process, as soon as this handler returns and unblocks the signal */
-    hpp_sys_sigaction(SIGPROF, &the_program_action, NULL);
-    HPP_SYSCALL(tgkill, hpp_sys_getpid(), hpp_sys_gettid(), SIGPROF, 0, 0, 0);
+    if (action.flags & SA_RESETHAND)
+        the_program_action.handler = (void *)SIG_DFL;
+    /* the mask that the kernel would have set for it; the return from our handler restores the old one */
+    mask = *(const uint64_t *)&context->uc_sigmask | action.mask |
+           (action.flags & SA_NODEFER ? 0 : PROFILE_SIGNAL);
+    hpp_sys_sigmask(SIG_SETMASK, &mask, NULL);
+    if (action.flags & SA_SIGINFO)
+        ((void (*)(int, siginfo_t *, void *))action.handler)(SIGPROF, info, context);
+    else
+        ((void (*)(int))action.handler)(SIGPROF);
 }
 
 void hpp_handler(int signal, siginfo_t *info, void *context)
@@ -79,22 +87,38 @@ void hpp_handler(int signal, siginfo_t *info, void *context)
         atomic_fetch_add_explicit(&hpp_sampler.stale, 1, memory_order_relaxed);
 }
 
-int hpp_handler_install(void)
+/* Ours in the kernel's table. Whether a foreign SIGPROF restarts system calls is the program's choice;
+ * timers of CPU time interrupt none. */
+static int install(unsigned long restart, struct hpp_kernel_sigaction *old)
 {
     struct hpp_kernel_sigaction action = {.handler = (void *)hpp_handler,
-                                          .flags =
-                                              SA_SIGINFO | SA_RESTART | SA_ONSTACK | HPP_ARCH_SA_RESTORER,
+                                          .flags = SA_SIGINFO | SA_ONSTACK | HPP_ARCH_SA_RESTORER | restart,
                                           .restorer = hpp_arch_sigreturn,
                                           .mask = ALL_SIGNALS};
-    return (int)hpp_sys_sigaction(SIGPROF, &action, &the_program_action);
+    return (int)hpp_sys_sigaction(SIGPROF, &action, old);
 }
 
-void hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hpp_kernel_sigaction *old)
+int hpp_handler_install(void)
 {
-    struct hpp_kernel_sigaction before = the_program_action;
+    return install(SA_RESTART, &the_program_action);
+}
 
-    if (new)
+int hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hpp_kernel_sigaction *old)
+{
+    const uint64_t blocked = PROFILE_SIGNAL;
+    struct hpp_kernel_sigaction before;
+    uint64_t mask;
+    int error = 0;
+
+    hpp_sys_sigmask(SIG_BLOCK, &blocked, &mask);
+    before = the_program_action;
+    if (new) {
+        int has_handler = new->handler != (void *)SIG_DFL &&new->handler != (void *)SIG_IGN;
         the_program_action = *new;
+        error = install(has_handler ? new->flags &SA_RESTART : SA_RESTART, NULL);
+    }
+    hpp_sys_sigmask(SIG_SETMASK, &mask, NULL);
     if (old)
         *old = before;
+    return error;
 }

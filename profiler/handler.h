@@ -13,10 +13,10 @@ void hpp_handler(int signal, siginfo_t *info, void *context);
  * -errno. Start-up code. */
 int hpp_handler_install(void);
 
-/* The program's own disposition of SIGPROF: what was there before, or what it asked for since (*NEW,
- * if not NULL; only SIG_DFL and SIG_IGN can be kept beside ours). *OLD, if not NULL, gets the former.
- * Called where the program calls sigaction. */
+/* sigaction(2) for SIGPROF as the program sees it: *NEW (if not NULL) becomes the program's disposition,
+ * *OLD (if not NULL) gets the former. Ours stays installed and hands every SIGPROF that is not its own
+ * on. Returns 0 or -errno. Called where the program calls sigaction. */
 struct hpp_kernel_sigaction;
-void hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hpp_kernel_sigaction *old);
+int hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hpp_kernel_sigaction *old);
 
 #endif
