@@ -24,6 +24,8 @@ golang-go            command go
 linux-perf           command perf
 strace               command strace
 procps               command pkill
+gdb                  command gdb
+xz-utils             command xz
 jq                   command jq
 "
 lint_needs="$build_needs
