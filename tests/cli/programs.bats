@@ -64,6 +64,7 @@ behaves() {
 @test "SIGSEGV that it catches" { behaves 'endings caught_segv' 1 1 burn_main; }
 @test "abort" { behaves 'endings abort' 1 1 burn_main; }
 @test "SIGILL" { behaves 'endings trap' 1 1 burn_main; }
+@test "a strict seccomp sandbox, left by the exit call alone" { behaves 'endings strict' 1 1 burn_main work_in_sandbox; }
 @test "main ends by pthread_exit, a thread ends the process" { behaves 'endings main_thread_first' 1 1 burn_main burn_thread; }
 @test "main ends by pthread_exit, the last thread returns" { behaves 'endings last_thread' 1 1 burn_main burn_thread; }
 

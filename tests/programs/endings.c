@@ -2,11 +2,14 @@
  * names.
  * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static double seconds = 0.3;
@@ -62,6 +65,27 @@ static void end_abort(void)
 static void end_trap(void)
 {
     __builtin_trap();
+}
+
+/* A sandbox that ends a process at any system call but read, write, sigreturn and exit. The clock is
+ * such a call, so rounds are counted before. */
+static __attribute__((noinline)) void work_in_sandbox(uint64_t rounds)
+{
+    uint64_t value = burn_sink;
+    for (uint64_t i = 0; i < rounds; i++)
+        value = value * 3 + i;
+    burn_sink = value;
+}
+
+static void end_strict(void)
+{
+    uint64_t rounds = 0;
+    for (double end = burn_clock() + seconds; burn_clock() < end; rounds += 100000)
+        work_in_sandbox(100000);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
+        printf("no sandbox\n");
+    work_in_sandbox(rounds);
+    syscall(SYS_exit, 12);
 }
 
 static void on_signal(int number)
@@ -122,6 +146,7 @@ static const struct {
     {"caught_segv", end_caught_segv},
     {"abort", end_abort},
     {"trap", end_trap},
+    {"strict", end_strict},
     {"main_thread_first", end_main_thread_first},
     {"last_thread", end_last_thread},
 };
