@@ -5,6 +5,7 @@
 #define HPP_PROFILER_RING_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define HPP_RING_WORDS 8192u /* 64 KiB; a power of two */
