@@ -65,6 +65,9 @@ tools: $(TOOL)                ## build the command
 programs: $(PROG_BIN)         ## build the programs that tests profile
 unit: $(UNIT_BIN)             ## build the unit tests
 
+all agent tools programs unit bench-programs:
+	@:
+
 # ---- what outputs depend on besides their sources: flags, and lists of objects --------------------
 
 # $(call say,WHAT): a short line in place of the command; VERBOSE=1 shows commands.
@@ -180,11 +183,11 @@ lint:  ## formatting, shell scripts, file and function lengths, a build with cla
 # ---- install -------------------------------------------------------------------------------------
 
 install: all  ## install under PREFIX (default /usr/local), staged in DESTDIR
-	install -D -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/hpprof
-	install -D -m 755 $(AGENT) $(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so
+	install -D -m 755 $(TOOL) '$(DESTDIR)$(PREFIX)/bin/hpprof'
+	install -D -m 755 $(AGENT) '$(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so'
 uninstall:  ## remove what install wrote
-	rm -f $(DESTDIR)$(PREFIX)/bin/hpprof $(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so
-	-rmdir $(DESTDIR)$(PREFIX)/lib/hpprof
+	rm -f '$(DESTDIR)$(PREFIX)/bin/hpprof' '$(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so'
+	-rmdir '$(DESTDIR)$(PREFIX)/lib/hpprof'
 
 clean:  ## remove what was built
 	rm -rf $(BUILD)
