@@ -84,7 +84,7 @@ static enum hpp_walk_end walk_on(const struct hpp_walk *walk, uint64_t *frames, 
             return HPP_WALK_ROOT;
         frames[(*count)++] = frame.ra;
         *stop = frame.fp;
-        if (!stack.live && on_own_stack(walk, frame.fp)) {
+        if (on_own_stack(walk, frame.fp) && !on_own_stack(walk, fp)) {
             /* from an alternate stack back to the thread's own: it starts anew, checked */
             stack = (struct stack){frame.fp, walk->stack_end, 0};
         } else if (frame.fp <= fp) {
