@@ -68,6 +68,21 @@ behaves() {
 @test "main ends by pthread_exit, a thread ends the process" { behaves 'endings main_thread_first' 1 1 burn_main burn_thread; }
 @test "main ends by pthread_exit, the last thread returns" { behaves 'endings last_thread' 1 1 burn_main burn_thread; }
 
+@test "each profile says how its process ended" {
+    local case
+    for case in 'processes exec=exec exit' 'endings return=exit' 'endings exit_now=died' 'endings kill=died' \
+        'endings segv=died' 'processes fork=exit exit' 'processes vfork=exit exit'; do
+        rm -rf profiles/*
+        # shellcheck disable=SC2086
+        plain_and_agent ${case%=*}
+        wait_profiles profiles "$(wc -w <<<"${case#*=}")"
+        find profiles -name '*.pb' | while read -r file; do
+            profile_comments "$file" | sed -n 's/^hpprof.end cause=//p'
+        done | sort | tr '\n' ' ' >causes
+        [ "$(cat causes)" = "${case#*=} " ] || { echo "$case: $(cat causes)"; return 1; }
+    done
+}
+
 @test "threads with names" {
     behaves 'threads named' 1 1 work_reader work_writer work_cleaner work_keeper
     profile_message "$(find profiles -name '*.pb')" >message
