@@ -33,6 +33,12 @@ echo "true, with the agent over without (99 Hz, remap off, then at start):"
 "$build/bench/pairs" 301 cpu plain : agent $(profiled 99) -- true
 
 echo
+echo "A program that ends at once and has 16 MiB of text to move (cc1 --version):"
+# shellcheck disable=SC2046
+"$build/bench/pairs" 51 wall plain : agent $(profiled 99) : agent-remap $(profiled 99) HPPROF_REMAP=auto \
+    -- "$(gcc -print-prog-name=cc1)" --version
+
+echo
 echo "The signal handler at depth 20, whole stacks by frame pointer:"
 "$build/bench/handler" 101 20
 
