@@ -50,7 +50,7 @@ TARGET_SRC := $(filter-out preload/agent.c preload/interpose%.c,$(wildcard profi
 AGENT_OBJ  := $(AGENT_SRC:%.c=$(OUT)/agent/%.o) $(OUT)/agent/proto/profile.pb-c.o
 TOOL_OBJ   := $(TOOL_SRC:%.c=$(OUT)/obj/%.o) $(OUT)/obj/proto/profile.pb-c.o
 CLI_OBJ    := $(CLI_SRC:%.c=$(OUT)/obj/%.o)
-UNIT_OBJ   := $(UNIT_SRC:%.c=$(OUT)/obj/%.o) $(UNIT_HELP:%.c=$(OUT)/obj/%.o)
+UNIT_HELP_OBJ := $(UNIT_HELP:%.c=$(OUT)/obj/%.o)
 TARGET_OBJ := $(TARGET_SRC:%.c=$(OUT)/obj/%.o)
 UNIT_BIN   := $(UNIT_SRC:%.c=$(OUT)/%)
 BENCH_BIN  := $(BENCH_SRC:%.c=$(OUT)/%)
@@ -117,8 +117,7 @@ $(TOOL): $(CLI_OBJ) $(TOOL_OBJ) $(OUT)/links
 $(OUT)/obj/libtarget.a: $(TARGET_OBJ) $(OUT)/links
 	@rm -f $@
 	$(call say,AR  )$(AR) rcs $@ $(TARGET_OBJ)
-$(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(UNIT_HELP:%.c=$(OUT)/obj/%.o) $(TOOL_OBJ) \
-		$(OUT)/obj/libtarget.a
+$(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(UNIT_HELP_OBJ) $(TOOL_OBJ) $(OUT)/obj/libtarget.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) $(TEST_LIBS) -o $@
 # A program says in a line `// flags: …` or `/* flags: … */` what it must be compiled and linked with.
@@ -195,9 +194,9 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "  V=asan|tsan|cov builds the command and the unit tests in build/V with that instrumentation"
 
-.PHONY: all agent tools programs bench-programs unit test run-tests demo bench deps deps-test check-layers check-agent lint install \
-        uninstall clean help FORCE
+.PHONY: all agent tools programs bench-programs unit test run-tests demo bench deps deps-test \
+        check-layers check-agent lint install uninstall clean help FORCE
 # Objects stay: nothing that make made on its way to a test is temporary.
 .SECONDARY:
 -include $(AGENT_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TARGET_OBJ:.o=.d) $(PROG_BIN:=.d)
--include $(UNIT_SRC:%.c=$(OUT)/obj/%.d) $(UNIT_HELP:%.c=$(OUT)/obj/%.d) $(BENCH_SRC:%.c=$(OUT)/obj/%.d)
+-include $(UNIT_SRC:%.c=$(OUT)/obj/%.d) $(UNIT_HELP_OBJ:.o=.d) $(BENCH_SRC:%.c=$(OUT)/obj/%.d)
