@@ -149,17 +149,25 @@ static int is_same(const struct hpp_segment *segment, const struct hpp_maps_line
             line->offset - segment->file_offset == line->start - segment->start);
 }
 
-static int add_line(struct scan *scan, const struct hpp_maps_line *line)
+static int add_line(struct scan *scan, struct hpp_maps_line *line)
 {
-    const struct hpp_code_range *known;
-    const struct hpp_code_range *last = scan->count ? &scan->ranges[scan->count - 1] : NULL;
     struct hpp_image *image;
 
-    if (last && line->start < last->end)
-        return 0; /* a further piece of the segment just added */
-    known = hpp_image_find(scan->before, line->start);
-    if (known && is_same(known->segment, line))
-        return add_range(scan, known->segment);
+    for (;;) {
+        const struct hpp_code_range *known, *last = scan->count ? &scan->ranges[scan->count - 1] : NULL;
+        if (last && line->start < last->end) {
+            /* a further piece of the segment just added; but code made at run time may have grown */
+            if (line->end <= last->end || last->segment->image->kind != HPP_IMAGE_ANONYMOUS)
+                return 0;
+            line->start = last->end;
+        }
+        known = hpp_image_find(scan->before, line->start);
+        if (!known || !is_same(known->segment, line))
+            break;
+        int error = add_range(scan, known->segment);
+        if (error)
+            return error;
+    }
     if (line->path[0] == '/' || hpp_text_equal(line->path, "[vdso]"))
         return add_file(scan, line);
     if (line->path[0] == '[' && !hpp_text_after(line->path, "[anon:"))
