@@ -28,6 +28,13 @@ child() {
     check "$(profile_samples "$file")" '>=' 50
 }
 
+@test "the default is 99 samples a CPU-second" {
+    agent HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/endings" return 0.6 || true
+    profile_message x.pb | grep -x 'period: 10101010'
+    check "$(profile_samples x.pb)" '>=' 55
+    check "$(profile_samples x.pb)" '<=' 65
+}
+
 @test "leaves no file where there was no sample" {
     agent /bin/true
     [ -z "$(ls -- *.pb hpprof* 2>/dev/null)" ]

@@ -35,6 +35,21 @@ profile_comments() {
         /^comment: / { print string[$2] }' | sed "s/\\\\\\(['\"\\\\]\\)/\\1/g"
 }
 
+# profile_labels KEY: of a message on standard input, the numbers of that label.
+profile_labels() {
+    awk -v key="\"$1\"" '/^string_table: / { if (substr($0, 15) == key) id = n; n++ }
+        /^    key: / { at = $2 } /^    num: / { number[++labels] = $2; of[labels] = at }
+        END { for (i = 1; i <= labels; i++) if (of[i] == id) print number[i] }'
+}
+
+# profile_mappings FILE: `FILE-OFFSET BUILD-ID PATH` of each mapping.
+profile_mappings() {
+    profile_message "$1" | awk '/^string_table: / { text = substr($0, 15); string[n++] = substr(text, 2, length(text) - 2) }
+        /^mapping \{/ { mapping[++m] = m; offset[m] = 0 }
+        /^  file_offset: / { offset[m] = $2 } /^  filename: / { path[m] = $2 } /^  build_id: / { id[m] = $2 }
+        END { for (i = 1; i <= m; i++) print offset[i], string[id[i]], string[path[i]] }'
+}
+
 # comment_field FIELD: of comments on standard input, the values of that field (not of image=).
 comment_field() { sed -n "s/^[^=]* \(.* \)\{0,1\}$1=\([^ ]*\).*/\2/p"; }
 

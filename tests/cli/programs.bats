@@ -13,10 +13,10 @@ setup() {
 # prints does not depend on how long it works.
 plain_and_agent() {
     local status=0
-    timeout -k 1 60 "$PROGRAMS/$1" "$2" 0.02 >plain.out 2>plain.err || status=$?
+    timeout -k 1 20 "$PROGRAMS/$1" "$2" 0.02 >plain.out 2>plain.err || status=$?
     echo "$status" >plain.status
     status=0
-    timeout -k 1 60 env LD_PRELOAD="$AGENT" HPPROF_OUT="$PWD/profiles/%e.%p.pb" HPPROF_FREQ=997 \
+    timeout -k 1 20 env LD_PRELOAD="$AGENT" HPPROF_OUT="$PWD/profiles/%e.%p.pb" HPPROF_FREQ=997 \
         "$PROGRAMS/$1" "$2" 0.3 >out 2>err || status=$?
     echo "$status" >status
     same plain.out out
@@ -89,6 +89,7 @@ behaves() {
     for name in reader writer cleaner keeper; do
         grep "^string_table: \"$name\"" message
     done
+    [ "$(profile_labels tid <message | sort -u | wc -l)" -ge 4 ]
 }
 @test "short threads" { behaves 'threads short' 1 1; check "$(folded_weight 'work_reader$' <folded)" '>=' 600; }
 @test "threads of threads" { behaves 'threads nested' 1 1 work_writer work_cleaner; }

@@ -102,6 +102,21 @@ all_huge() {
     check "$(grep '/big_dso$' comments | comment_field huge_kib)" '==' "$(grep '/big_dso$' comments | comment_field asked_kib)"
 }
 
+@test "moved or not, each executable segment is one mapping: path, offset in the file, build-id" {
+    local remap offset id
+    offset=$(readelf -lW "$PROGRAMS/shares_fixed" | awk '$1 == "LOAD" && / R E / { print $2 }')
+    id=$(readelf -n "$PROGRAMS/shares_fixed" | sed -n 's/.*Build ID: //p')
+    for remap in off anon; do
+        agent HPPROF_REMAP=$remap HPPROF_FREQ=997 HPPROF_OUT="$PWD/$remap.pb" "$PROGRAMS/shares_fixed" 0.2
+        profile_mappings $remap.pb | tee $remap.mappings
+        [ "$(head -1 $remap.mappings)" = "$((offset)) $id $PROGRAMS/shares_fixed" ]
+        [ "$(grep -c "/shares_fixed\$" $remap.mappings)" -eq 1 ]
+        grep -E '^0 [0-9a-f]{40} \[vdso\]$' $remap.mappings
+        lacks $remap.mappings ' (//anon)?$'
+    done
+    same off.mappings anon.mappings
+}
+
 @test "HPPROF_REMAP_MATCH, _MIN and _MAX choose what is moved" {
     local both="$AGENT $PROGRAMS/big_dso"
     text_check LD_PRELOAD="$both" HPPROF_REMAP_MATCH='*/big_dso' "$PROGRAMS/text_check"
