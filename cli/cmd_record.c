@@ -196,20 +196,25 @@ static int run(const struct hpp_arguments *arguments, const char *agent, const c
 
 /* ---- the end ---------------------------------------------------------------------------------------- */
 
-static double seconds(const struct rusage *used)
+/* The sum of a column of all samples. */
+static int64_t total(const struct hpp_profile *profile, const char *type, const char *unit)
 {
-    return (double)(used->ru_utime.tv_sec + used->ru_stime.tv_sec) +
-           (double)(used->ru_utime.tv_usec + used->ru_stime.tv_usec) / 1e6;
-}
-
-static int64_t total_samples(const struct hpp_profile *profile)
-{
-    int column = hpp_profile_value_index(profile, "samples", "count");
+    int column = hpp_profile_value_index(profile, type, unit);
     int64_t sum = 0;
 
     for (size_t i = 0; column >= 0 && i < profile->sample_count; i++)
         sum = hpp_clamped_sum(sum, profile->values[i * profile->value_count + (size_t)column]);
     return sum;
+}
+
+/* What the command and its waited-for descendants used; processes that still run are in the samples only. */
+static double seconds(const struct hpp_session *session, const struct rusage *used)
+{
+    double waited = (double)(used->ru_utime.tv_sec + used->ru_stime.tv_sec) +
+                    (double)(used->ru_utime.tv_usec + used->ru_stime.tv_usec) / 1e6;
+    double sampled = (double)total(session->all, "cpu", "nanoseconds") / 1e9;
+
+    return session->running && sampled > waited ? sampled : waited;
 }
 
 /* Whether any process was to leave its text where it is. */
@@ -252,10 +257,10 @@ static bool nothing_lost(const struct hpp_session *session)
 
 static void print_summary(const struct hpp_session *session, const struct rusage *used)
 {
-    int64_t samples = total_samples(session->all);
+    int64_t samples = total(session->all, "samples", "count");
 
     fprintf(stderr, "hpprof: %zu process%s seen, %zu with samples; %.2f CPU-seconds; ", session->seen,
-            session->seen == 1 ? "" : "es", session->profiled, seconds(used));
+            session->seen == 1 ? "" : "es", session->profiled, seconds(session, used));
     if (session->profiled)
         fprintf(stderr, "%lld sample%s", (long long)samples, samples == 1 ? "" : "s");
     else

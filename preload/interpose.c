@@ -1,8 +1,8 @@
 /* The libc functions that the agent stands in front of. Runs on the target's threads, in place of the
  * real functions, which it finds by hpp_next_symbol and always calls.
  *
- *   __libc_start_main, pthread_create   put a frame of ours under main and under start routines: where
- *                                       a walk arrives there, the stack is whole
+ *   __libc_start_main, pthread_create,  put a frame of ours under main and under start routines: where
+ *   thrd_create                         a walk arrives there, the stack is whole
  *   sigaction, signal and its kin       SIGPROF: the program's disposition is kept beside ours */
 #include <errno.h>
 #include <limits.h>
@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <threads.h>
 
 #include "common/sys.h"
 #include "preload/agent.h"
@@ -59,6 +60,7 @@ EXPORT int __libc_start_main(main_function *program_main, int argc, char **argv,
 
 struct start {
     void *(*routine)(void *);
+    thrd_start_t c11_routine; /* instead of routine, if not NULL */
     void *argument;
     size_t stack_size;
 };
@@ -97,7 +99,8 @@ static FRAME void *run_thread(void *argument)
                          ? descriptor - start.stack_size + PAGES_AROUND_STACK
                          : frame - PAGES_AROUND_STACK / 2,
                      frame + 16, frame);
-    result = start.routine(start.argument);
+    result = start.c11_routine ? (void *)(intptr_t)start.c11_routine(start.argument)
+                               : start.routine(start.argument);
     if (!ends)
         hpp_thread_end();
     return result;
@@ -117,22 +120,50 @@ static size_t stack_size(const pthread_attr_t *attributes)
     return size;
 }
 
+/* What run_thread needs, or NULL where the thread cannot be sampled. */
+static struct start *prepare(const struct start *from)
+{
+    struct start *start;
+
+    if (!hpp_agent_is_active())
+        return NULL;
+    hpp_checked_read_set_threaded();
+    make_key();
+    start = malloc(sizeof *start);
+    if (start)
+        *start = *from;
+    return start;
+}
+
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*routine)(void *),
                           void *argument)
 {
-    struct start *start;
-    int error, active = hpp_agent_is_active();
+    struct start *start = prepare(&(struct start){routine, NULL, argument, stack_size(attributes)});
+    int error;
 
-    if (active) {
-        hpp_checked_read_set_threaded();
-        make_key();
-    }
-    start = active ? malloc(sizeof *start) : NULL;
     if (!start)
         return REAL(pthread_create)(thread, attributes, routine, argument);
-    *start = (struct start){routine, argument, stack_size(attributes)};
     error = REAL(pthread_create)(thread, attributes, run_thread, start);
     if (error)
+        free(start);
+    return error;
+}
+
+static FRAME int run_c11_thread(void *start)
+{
+    return (int)(intptr_t)run_thread(start);
+}
+
+/* libc's own goes around pthread_create's symbol. */
+EXPORT int thrd_create(thrd_t *thread, thrd_start_t routine, void *argument)
+{
+    struct start *start = prepare(&(struct start){NULL, routine, argument, stack_size(NULL)});
+    int error;
+
+    if (!start)
+        return REAL(thrd_create)(thread, routine, argument);
+    error = REAL(thrd_create)(thread, run_c11_thread, start);
+    if (error != thrd_success)
         free(start);
     return error;
 }

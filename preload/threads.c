@@ -30,10 +30,7 @@ void hpp_thread_begin(uint64_t low, uint64_t end, uint64_t root_fp)
     slot->stack_low = low;
     slot->stack_end = end;
     slot->root_fp = root_fp;
-    if (hpp_timer_arm(slot)) {
-        hpp_slot_end(slot);
-        the_thread.slot = NULL;
-    }
+    hpp_timer_arm(slot);
 }
 
 void hpp_thread_end(void)

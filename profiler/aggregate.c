@@ -63,12 +63,27 @@ static void make_utf8(char *string)
     }
 }
 
+/* Whether make_utf8 makes MADE of STRING. */
+static int is_made_of(const char *made, const char *string)
+{
+    while (*string) {
+        unsigned length = utf8_length((const unsigned char *)string);
+        if (!length && *made++ != '?')
+            return 0;
+        for (unsigned i = 0; i < length; i++)
+            if (*made++ != string[i])
+                return 0;
+        string += length ? length : 1;
+    }
+    return !*made;
+}
+
 uint32_t hpp_aggregate_string(struct hpp_aggregate *aggregate, const char *string)
 {
     char *copy;
 
     for (uint32_t i = aggregate->string_count; i-- > 0;)
-        if (hpp_text_equal(aggregate->strings[i], string))
+        if (is_made_of(aggregate->strings[i], string))
             return i;
     if (aggregate->string_count == aggregate->string_capacity &&
         grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256,
@@ -94,18 +109,15 @@ int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_cod
     return 0;
 }
 
-/* Makes the location table's index anew, for twice as many. */
+/* Makes the location table and its index anew, for twice as many. */
 static int grow_locations(struct hpp_aggregate *aggregate)
 {
-    uint32_t slots;
-    uint32_t *index;
+    uint32_t slots = aggregate->location_capacity ? aggregate->location_capacity * 4 : 2048;
+    uint32_t *index = hpp_arena_allocate(&aggregate->arena, slots * sizeof *index);
 
-    if (grow(&aggregate->arena, (void **)&aggregate->locations, &aggregate->location_capacity, 1024,
-             sizeof(struct hpp_location)))
-        return -ENOMEM;
-    slots = aggregate->location_capacity * 2;
-    index = hpp_arena_allocate(&aggregate->arena, slots * sizeof *index);
-    if (!index)
+    /* the index first: it must never be smaller than the table */
+    if (!index || grow(&aggregate->arena, (void **)&aggregate->locations, &aggregate->location_capacity, 1024,
+                       sizeof(struct hpp_location)))
         return -ENOMEM;
     for (uint32_t i = 0; i < aggregate->location_count; i++) {
         const struct hpp_location *location = &aggregate->locations[i];
@@ -119,19 +131,33 @@ static int grow_locations(struct hpp_aggregate *aggregate)
     return 0;
 }
 
+/* The index slot of the location, or of the free place where it belongs. */
+static uint32_t location_slot(const struct hpp_aggregate *aggregate, uint64_t address, uint32_t mapping)
+{
+    uint32_t at = (uint32_t)mix(mapping, address) & (aggregate->location_slots - 1);
+
+    for (; aggregate->location_index[at]; at = (at + 1) & (aggregate->location_slots - 1)) {
+        const struct hpp_location *location = &aggregate->locations[aggregate->location_index[at] - 1];
+        if (location->address == address && location->mapping == mapping)
+            break;
+    }
+    return at;
+}
+
 /* The id of the location, added if new; 0 where there is no memory. */
 static uint32_t location_id(struct hpp_aggregate *aggregate, uint64_t address, uint32_t mapping)
 {
     uint32_t at;
 
-    if ((!aggregate->location_slots || aggregate->location_count == aggregate->location_capacity) &&
-        grow_locations(aggregate))
+    if (!aggregate->location_slots && grow_locations(aggregate))
         return 0;
-    at = (uint32_t)mix(mapping, address) & (aggregate->location_slots - 1);
-    for (; aggregate->location_index[at]; at = (at + 1) & (aggregate->location_slots - 1)) {
-        const struct hpp_location *location = &aggregate->locations[aggregate->location_index[at] - 1];
-        if (location->address == address && location->mapping == mapping)
-            return aggregate->location_index[at];
+    at = location_slot(aggregate, address, mapping);
+    if (aggregate->location_index[at])
+        return aggregate->location_index[at];
+    if (aggregate->location_count == aggregate->location_capacity) {
+        if (grow_locations(aggregate))
+            return 0;
+        at = location_slot(aggregate, address, mapping);
     }
     aggregate->locations[aggregate->location_count++] = (struct hpp_location){address, mapping};
     return aggregate->location_index[at] = aggregate->location_count;
@@ -205,6 +231,18 @@ static int grow_stacks(struct hpp_aggregate *aggregate)
     return 0;
 }
 
+/* The index slot of the stack, or of the free place where it belongs. */
+static uint32_t stack_slot(const struct hpp_aggregate *aggregate, uint64_t hash, int tid, uint32_t name,
+                           uint32_t count, const uint32_t *ids)
+{
+    uint32_t at = (uint32_t)hash & (aggregate->stack_slots - 1);
+
+    while (aggregate->stack_index[at] && !is_stack(aggregate->stack_index[at], hash, tid, name, count, ids))
+        at = (at + 1) & (aggregate->stack_slots - 1);
+    return at;
+}
+
+/* The stack, added if new; NULL where there is no memory. */
 static struct hpp_stack *find_stack(struct hpp_aggregate *aggregate, int tid, uint32_t name, uint32_t count,
                                     const uint32_t *ids)
 {
@@ -214,12 +252,16 @@ static struct hpp_stack *find_stack(struct hpp_aggregate *aggregate, int tid, ui
 
     for (uint32_t i = 0; i < count; i++)
         hash = mix(hash, ids[i]);
-    if (aggregate->stack_count * 2 >= aggregate->stack_slots && grow_stacks(aggregate))
+    if (!aggregate->stack_slots && grow_stacks(aggregate))
         return NULL;
-    at = (uint32_t)hash & (aggregate->stack_slots - 1);
-    for (; aggregate->stack_index[at]; at = (at + 1) & (aggregate->stack_slots - 1))
-        if (is_stack(aggregate->stack_index[at], hash, tid, name, count, ids))
-            return aggregate->stack_index[at];
+    at = stack_slot(aggregate, hash, tid, name, count, ids);
+    if (aggregate->stack_index[at])
+        return aggregate->stack_index[at];
+    if (aggregate->stack_count * 2 >= aggregate->stack_slots) {
+        if (grow_stacks(aggregate))
+            return NULL;
+        at = stack_slot(aggregate, hash, tid, name, count, ids);
+    }
     stack = hpp_arena_allocate(&aggregate->stack_arena, sizeof *stack + count * sizeof ids[0]);
     if (!stack)
         return NULL;

@@ -7,6 +7,7 @@
 #include "common/sys.h"
 #include "common/text.h"
 #include "profiler/sampler.h"
+#include "profiler/unsampled.h"
 #include "profiler/walk.h"
 #include "profiler/signal_safe.h"
 
@@ -115,8 +116,9 @@ static void drain_slot(struct hpp_slot *slot, uint64_t now)
     }
 }
 
-void hpp_writer_drain(void)
+int hpp_writer_drain(void)
 {
+    int soon = 0;
     uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
     uint32_t used = atomic_load(&hpp_sampler.slots_used);
 
@@ -126,10 +128,12 @@ void hpp_writer_drain(void)
 
         if (state != HPP_SLOT_ACTIVE && state != HPP_SLOT_ENDED)
             continue;
+        soon |= atomic_load(&slot->ring.head) - atomic_load(&slot->ring.tail) > HPP_RING_WORDS / 4;
         drain_slot(slot, now);
         if (state == HPP_SLOT_ENDED)
             atomic_store(&slot->state, HPP_SLOT_FREE);
     }
+    return soon;
 }
 
 /* ---- what was lost ---------------------------------------------------------------------------------- */
@@ -219,6 +223,7 @@ int hpp_writer_flush(const char *cause)
         return 0;
     if (!cause) {
         end_dead_threads();
+        hpp_unsampled_look(writer->target);
         scan_images(writer->last_flush);
     }
     comment_losses();

@@ -74,7 +74,7 @@ struct hpp_slot *hpp_slot_of(uint64_t value);
 int hpp_slot_is_value(uint64_t value);
 
 /* Starts the slot's thread's CPU timer, first signal after a random part of the period. Called by that
- * thread. Returns 0, or -errno (then the thread is counted as unsampled). */
+ * thread. Returns 0, or -errno: then the thread is counted as unsampled, but keeps its slot. */
 int hpp_timer_arm(struct hpp_slot *slot);
 
 /* Stops and deletes the timer. Any thread of the process. */

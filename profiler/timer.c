@@ -40,16 +40,18 @@ int hpp_timer_arm(struct hpp_slot *slot)
     int timer = -1;
     long error = -ECANCELED;
 
+    atomic_store(&slot->state, HPP_SLOT_ACTIVE);
     if (!atomic_load(&hpp_sampler.stopped))
         error = HPP_SYSCALL(timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &timer, 0, 0, 0);
-    if (error) {
-        atomic_fetch_add(&hpp_sampler.unsampled, 1);
-        return (int)error;
+    if (!error) {
+        slot->timer = timer;
+        error = HPP_SYSCALL(timer_settime, timer, 0, &when, NULL, 0, 0);
     }
-    slot->timer = timer;
-    atomic_store(&slot->state, HPP_SLOT_ACTIVE);
-    HPP_SYSCALL(timer_settime, timer, 0, &when, NULL, 0, 0);
-    return 0;
+    if (error) {
+        hpp_timer_disarm(slot);
+        atomic_fetch_add(&hpp_sampler.unsampled, 1);
+    }
+    return (int)error;
 }
 
 void hpp_timer_disarm(struct hpp_slot *slot)

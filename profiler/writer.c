@@ -18,6 +18,7 @@
 #define TLS_SIZE     (16u << 10) /* libc's thread-local variables lie below the thread pointer */
 #define THREAD_BLOCK 4096u       /* and its thread descriptor above */
 
+#define TICK_SOON      (10 * MS)
 #define TICK_BUSY      (50 * MS)
 #define TICK_IDLE      (400 * MS)
 #define BUSY_FOR       (2000 * MS) /* after the last sample */
@@ -86,13 +87,14 @@ static void become_own_process(void)
     hpp_writer.pidfd = (int)HPP_SYSCALL(pidfd_open, hpp_writer.target, 0, 0, 0, 0, 0);
 }
 
-static int target_died(void)
+/* Whether the target has ended, or does within NS. */
+static int target_died(long ns)
 {
     struct pollfd poll = {.fd = hpp_writer.pidfd, .events = POLLIN};
-    struct timespec now = {0, 0};
+    struct timespec timeout = {0, ns};
 
     if (hpp_writer.pidfd >= 0)
-        return HPP_SYSCALL(ppoll, &poll, 1, &now, NULL, 0, 0) == 1;
+        return HPP_SYSCALL(ppoll, &poll, 1, &timeout, NULL, 0, 0) == 1;
     return HPP_SYSCALL(kill, hpp_writer.target, 0, 0, 0, 0, 0) == -ESRCH;
 }
 
@@ -149,7 +151,7 @@ static const char *end_cause(void)
 
     if (atomic_load(&writer->stop))
         return "exit";
-    if (target_died())
+    if (target_died(0))
         return "died";
     if (writer->main_tid && *(volatile uint32_t *)writer->main_tid) {
         return NULL;
@@ -158,7 +160,10 @@ static const char *end_cause(void)
         futex_wake_all(writer->main_tid);
         writer->main_tid = NULL;
     }
-    return target_execed() ? "exec" : NULL;
+    if (!target_execed())
+        return NULL;
+    /* a dying process lets go of its memory a moment before its end can be seen */
+    return target_died(20 * MS) ? "died" : "exec";
 }
 
 /* Sleeps for at most NS, or until the target wants something, execs, or its main thread exits. */
@@ -182,6 +187,7 @@ static int run(void *unused)
 {
     struct hpp_writer *writer = &hpp_writer;
     const char *cause = NULL;
+    int soon;
 
     (void)unused;
     become_own_process();
@@ -191,12 +197,14 @@ static int run(void *unused)
         uint64_t interval = writer->flushes ? FLUSH_INTERVAL : FLUSH_FIRST;
 
         cause = end_cause();
-        hpp_writer_drain();
+        soon = hpp_writer_drain();
         if (cause)
             break;
         if (writer->aggregate.first && now - writer->last_flush >= interval)
             hpp_writer_flush(NULL);
-        wait_for_target(wake, now - writer->last_sample < BUSY_FOR ? TICK_BUSY : TICK_IDLE);
+        wait_for_target(wake, soon                                   ? TICK_SOON
+                              : writer->last_sample + BUSY_FOR > now ? TICK_BUSY
+                                                                     : TICK_IDLE);
     }
     hpp_writer_flush(cause);
     if (!writer->always_write)

@@ -50,8 +50,10 @@ int hpp_writer_start(void);
  * -ETIMEDOUT. */
 int hpp_writer_finish(void);
 
-/* The body of the writer process, and of hpp_writer_finish where there is none: */
-void hpp_writer_drain(void);
+/* The body of the writer process, and of hpp_writer_finish where there is none. Draining returns whether
+ * a ring was so full that the next drain should come soon; flushing, with CAUSE (not NULL) for the last
+ * time, returns 0 or -errno. */
+int hpp_writer_drain(void);
 int hpp_writer_flush(const char *cause);
 
 #endif
