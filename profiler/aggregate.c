@@ -109,15 +109,18 @@ int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_cod
     return 0;
 }
 
-/* Makes the location table and its index anew, for twice as many. */
+/* Makes room for twice as many locations: the table if it is not that large already, then its index. */
 static int grow_locations(struct hpp_aggregate *aggregate)
 {
-    uint32_t slots = aggregate->location_capacity ? aggregate->location_capacity * 4 : 2048;
-    uint32_t *index = hpp_arena_allocate(&aggregate->arena, slots * sizeof *index);
+    uint32_t slots = aggregate->location_slots ? aggregate->location_slots * 2 : 2048;
+    uint32_t *index;
 
-    /* the index first: it must never be smaller than the table */
-    if (!index || grow(&aggregate->arena, (void **)&aggregate->locations, &aggregate->location_capacity, 1024,
-                       sizeof(struct hpp_location)))
+    if (aggregate->location_capacity < slots / 2 &&
+        grow(&aggregate->arena, (void **)&aggregate->locations, &aggregate->location_capacity, slots / 2,
+             sizeof(struct hpp_location)))
+        return -ENOMEM;
+    index = hpp_arena_allocate(&aggregate->arena, slots * sizeof *index);
+    if (!index)
         return -ENOMEM;
     for (uint32_t i = 0; i < aggregate->location_count; i++) {
         const struct hpp_location *location = &aggregate->locations[i];
@@ -154,7 +157,7 @@ static uint32_t location_id(struct hpp_aggregate *aggregate, uint64_t address, u
     at = location_slot(aggregate, address, mapping);
     if (aggregate->location_index[at])
         return aggregate->location_index[at];
-    if (aggregate->location_count == aggregate->location_capacity) {
+    if (aggregate->location_count * 2 == aggregate->location_slots) {
         if (grow_locations(aggregate))
             return 0;
         at = location_slot(aggregate, address, mapping);
