@@ -80,17 +80,19 @@ void hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary)
 {
     const struct {
         uint64_t count;
-        const char *what;
-    } losses[] = {{summary->dropped, "samples dropped (ring full)"},
-                  {summary->stale, "late signals of ended threads"},
-                  {summary->threads, "threads without a timer"},
-                  {summary->lost_weight, "samples that could not be written"},
-                  {summary->write_errors, "failed writes"}};
+        const char *one, *many;
+    } losses[] = {
+        {summary->dropped, "sample dropped (ring full)", "samples dropped (ring full)"},
+        {summary->stale, "late signal of an ended thread", "late signals of ended threads"},
+        {summary->threads, "thread not sampled", "threads not sampled"},
+        {summary->lost_weight, "sample that could not be written", "samples that could not be written"},
+        {summary->write_errors, "failed write", "failed writes"}};
     const char *before = "Lost: ";
 
     for (size_t i = 0; i < sizeof losses / sizeof losses[0]; i++)
         if (losses[i].count) {
-            fprintf(out, "%s%" PRIu64 " %s", before, losses[i].count, losses[i].what);
+            fprintf(out, "%s%" PRIu64 " %s", before, losses[i].count,
+                    losses[i].count == 1 ? losses[i].one : losses[i].many);
             before = ", ";
         }
     if (*before == ',')

@@ -98,7 +98,7 @@ static void test_summary(void **state)
     hpp_summary_print_lost(out, &summary);
     hpp_summary_print_remap(out, &summary);
     fclose(out);
-    assert_string_equal(text, "Lost: 7 samples dropped (ring full), 1 threads without a timer.\n"
+    assert_string_equal(text, "Lost: 7 samples dropped (ring full), 1 thread not sampled.\n"
                               "Text on huge pages: 6.0 of 10.0 MiB eligible.\n"
                               "  app: 6.0 of 8.0 MiB, anon, 2.5 ms\n"
                               "  b.so: 2.0 MiB left: no room\n");
