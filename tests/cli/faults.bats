@@ -54,6 +54,17 @@ stays() {
     stays 'MADV_HUGEPAGE'
 }
 
+@test "the process may have no huge pages" {
+    denied huge-pages 0
+    stays 'PR_SET_THP_DISABLE'
+}
+
+@test "memory may not become executable (PR_SET_MDWE)" {
+    "$PROGRAMS/deny" exec-gain 0 true || skip "the kernel has no PR_SET_MDWE"
+    denied exec-gain 0
+    stays 'may not be made executable'
+}
+
 @test "timers cannot be made or set: no samples, and it says so" {
     for call in timer_create timer_settime; do
         denied "$call" 11

@@ -1,5 +1,7 @@
 /* Runs a program in which one kind of system call fails: `deny WHAT ERRNO PROGRAM ARG…`, where WHAT
- * is a row of the table below. The filter stands before the program starts and is inherited. */
+ * is a row of the table below, or something the kernel itself refuses on request (then ERRNO is not
+ * looked at): `huge-pages`, or `exec-gain`, making memory executable that was not (MDWE). All of it
+ * is inherited. */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -12,6 +14,11 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef PR_SET_MDWE /* Linux 6.3 */
+#define PR_SET_MDWE              65
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
 
 #define ARGUMENT(i) offsetof(struct seccomp_data, args[i])
 
@@ -48,8 +55,19 @@ static int install(const struct denial *denial, unsigned error)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
+static int run(char **arguments)
+{
+    execvp(arguments[0], arguments);
+    fprintf(stderr, "deny: %s: %s\n", arguments[0], strerror(errno));
+    return 126;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 3 && !strcmp(argv[1], "huge-pages"))
+        return prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) ? 125 : run(argv + 3);
+    if (argc > 3 && !strcmp(argv[1], "exec-gain"))
+        return prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) ? 125 : run(argv + 3);
     for (size_t i = 0; argc > 3 && i < sizeof(denials) / sizeof(denials[0]); i++) {
         if (strcmp(argv[1], denials[i].name))
             continue;
@@ -57,9 +75,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "deny: no filter: %s\n", strerror(errno));
             return 125;
         }
-        execvp(argv[3], argv + 3);
-        fprintf(stderr, "deny: %s: %s\n", argv[3], strerror(errno));
-        return 126;
+        return run(argv + 3);
     }
     fprintf(stderr, "usage: deny WHAT ERRNO PROGRAM ARG…\n");
     return 2;
