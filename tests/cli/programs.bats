@@ -44,6 +44,7 @@ behaves() {
 
 @test "fork" { behaves 'processes fork' 2 2 burn_parent burn_child; }
 @test "exec" { behaves 'processes exec' 1 2 burn_parent burn_child; }
+@test "exec with SIGCHLD blocked: no child's signal that is not its own" { behaves 'processes exec_blocked' 1 2 burn_parent burn_child; }
 @test "vfork" { behaves 'processes vfork' 2 2 burn_parent burn_child; }
 @test "posix_spawn" { behaves 'processes spawn' 2 2 burn_parent burn_child; }
 @test "system" { behaves 'processes system' 2 2 burn_parent burn_child; }

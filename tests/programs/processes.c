@@ -4,6 +4,7 @@
 #include "burn.h"
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,29 @@ static int run_exec(void)
     burn_parent(seconds);
     execv(self, child_arguments());
     return 1;
+}
+
+/* Has SIGCHLD blocked through an exec: no child of its own ends, so none may be pending after it. */
+static int run_exec_blocked(void)
+{
+    char *arguments[] = {self, "pending", seconds_text, NULL};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    burn_parent(seconds);
+    execv(self, arguments);
+    return 1;
+}
+
+static int run_pending(void)
+{
+    sigset_t set;
+    burn_child(seconds);
+    sigpending(&set);
+    printf("SIGCHLD pending: %d, wait: %s\n", sigismember(&set, SIGCHLD),
+           waitpid(-1, NULL, __WALL | WNOHANG) < 0 ? strerror(errno) : "a child it did not make");
+    return 0;
 }
 
 static int run_vfork(void)
@@ -204,7 +228,8 @@ static const struct {
     const char *name;
     int (*run)(void);
 } cases[] = {
-    {"child", run_child},     {"fork", run_fork},
+    {"child", run_child},     {"exec_blocked", run_exec_blocked},
+    {"pending", run_pending}, {"fork", run_fork},
     {"exec", run_exec},       {"vfork", run_vfork},
     {"spawn", run_spawn},     {"system", run_system},
     {"popen", run_popen},     {"daemon", run_daemon},
