@@ -22,7 +22,7 @@ echo "A compile (gcc -O2, remap off), with the agent over without:"
     -- gcc -O2 -c "$work/compile.c" -o "$work/compile.o"
 for frequency in 99 997; do
     find "$work/$frequency" -name '*.pb' -exec "$hpprof" merge -o "$work/all" {} +
-    echo "  samples taken at $frequency Hz: $("$hpprof" report -n 1 "$work/all" 2>/dev/null | sed -n 2p)"
+    echo "  samples taken at $frequency Hz: $("$hpprof" report -n 1 "$work/all" 2>/dev/null | grep -m 1 ' samples')"
 done
 
 echo
