@@ -15,8 +15,9 @@
 enum { CODE = 0x10000 };
 
 static const struct hpp_image image = {.kind = HPP_IMAGE_FILE, .path = "/app"};
-static const struct hpp_segment segments[2] = {{&image, CODE, CODE + 0x1000, 0, CODE + 0x1000, 0, 0},
-                                               {&image, CODE * 2, CODE * 3, 0, CODE * 3, 1, 0}};
+static const struct hpp_segment segments[2] = {
+    {.image = &image, .start = CODE, .end = CODE + 0x1000, .file_end = CODE + 0x1000, .serial = 0},
+    {.image = &image, .start = CODE * 2, .end = CODE * 3, .file_end = CODE * 3, .serial = 1}};
 static struct hpp_code_map *map;
 static struct hpp_aggregate aggregate;
 

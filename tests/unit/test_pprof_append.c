@@ -24,8 +24,14 @@ enum { CODE = 0x10000, PERIOD = 10101010, STARTED = 1700000000 };
 static const struct hpp_image image = {
     .kind = HPP_IMAGE_FILE, .path = "/bin/app", .build_id_size = 3, .build_id = {0x0a, 0xff, 0x10}};
 static const struct hpp_image library = {.kind = HPP_IMAGE_FILE, .path = "/lib/caf\xc3\xa9\xff.so"};
-static const struct hpp_segment segments[] = {{&image, CODE, CODE * 2, 0x1000, CODE * 2, 0, 0},
-                                              {&library, CODE * 2, CODE * 3, 0, CODE * 3, 1, 0}};
+static const struct hpp_segment segments[] = {
+    {.image = &image,
+     .start = CODE,
+     .end = CODE * 2,
+     .file_end = CODE * 2,
+     .serial = 0,
+     .file_offset = 0x1000},
+    {.image = &library, .start = CODE * 2, .end = CODE * 3, .file_end = CODE * 3, .serial = 1}};
 
 static struct hpp_aggregate aggregate;
 static struct hpp_pprof_file file;

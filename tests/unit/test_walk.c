@@ -13,8 +13,10 @@ enum { PAGE = 4096, WORDS = PAGE / 8, LIMIT = 64 };
 enum { CODE = 0x10000, AGENT = 0x30000 };
 
 static const struct hpp_image image = {.kind = HPP_IMAGE_FILE, .path = "/app"};
-static const struct hpp_segment app = {&image, CODE, CODE + 0x8000, 0, CODE + 0x8000, 0, 0};
-static const struct hpp_segment agent = {&image, AGENT, AGENT + 0x1000, 0, AGENT + 0x1000, 1, 0};
+static const struct hpp_segment app = {
+    .image = &image, .start = CODE, .end = CODE + 0x8000, .file_end = CODE + 0x8000, .serial = 0};
+static const struct hpp_segment agent = {
+    .image = &image, .start = AGENT, .end = AGENT + 0x1000, .file_end = AGENT + 0x1000, .serial = 1};
 static struct hpp_code_map *code;
 static uint64_t *own, *alternate; /* a page each, between two without access */
 

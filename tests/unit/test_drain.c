@@ -1,0 +1,222 @@
+/* The writer's work without its process: from rings to the file, and what it says of losses. */
+#include "profiler/writer.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "profiler/sampler.h"
+#include "profiler/walk.h"
+#include "proto/profile.pb-c.h"
+
+static char folder[] = "/tmp/hpprof-drain-XXXXXX";
+
+static int setup(void **state)
+{
+    const struct hpp_code_map *map;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(hpp_sampler_init(), 0);
+    assert_int_equal(hpp_aggregate_init(&hpp_writer.aggregate), 0);
+    assert_int_equal(
+        hpp_image_scan(&hpp_writer.image_arena, &hpp_writer.map_arena[0], NULL, getauxval(AT_ENTRY), &map),
+        0);
+    atomic_store(&hpp_sampler.code, map);
+    assert_int_equal(hpp_aggregate_segments(&hpp_writer.aggregate, map), 0);
+    hpp_writer.file.fd = -1;
+    hpp_writer.file.period = 1000;
+    hpp_writer.target = getpid();
+    snprintf(hpp_writer.file.path, sizeof hpp_writer.file.path, "%s/app.pb", folder);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    char command[64];
+
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+static struct hpp_slot *active_slot(void)
+{
+    struct hpp_slot *slot = hpp_slot_claim();
+
+    slot->state = HPP_SLOT_ACTIVE;
+    return slot;
+}
+
+static void put(struct hpp_slot *slot, uint32_t weight, const void *leaf)
+{
+    uint64_t *record = hpp_ring_reserve(&slot->ring);
+
+    assert_non_null(record);
+    record[1] = 0;
+    record[HPP_RECORD_WORDS] = (uint64_t)(uintptr_t)leaf;
+    record[0] = HPP_RECORD(1, HPP_WALK_ROOT, weight);
+    hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + 1);
+}
+
+static Hpp__Pprof__Profile *decode(void)
+{
+    uint8_t *bytes = malloc(hpp_writer.file.size + 1);
+    int fd = open(hpp_writer.file.path, O_RDONLY);
+    Hpp__Pprof__Profile *profile;
+
+    assert_int_equal(read(fd, bytes, hpp_writer.file.size + 1), hpp_writer.file.size);
+    profile = hpp__pprof__profile__unpack(NULL, hpp_writer.file.size, bytes);
+    assert_non_null(profile);
+    close(fd);
+    free(bytes);
+    return profile;
+}
+
+/* Flushes, and expects the file to have COUNT comments, the last of which is LAST. */
+static void flush(const char *cause, size_t count, const char *last)
+{
+    Hpp__Pprof__Profile *profile;
+
+    assert_int_equal(hpp_writer_flush(cause), 0);
+    profile = decode();
+    assert_int_equal(profile->n_comment, count);
+    if (count)
+        assert_string_equal(profile->string_table[profile->comment[count - 1]], last);
+    hpp__pprof__profile__free_unpacked(profile, NULL);
+}
+
+/* Without a sample there is no file. */
+static void test_nothing(void **state)
+{
+    (void)state;
+    active_slot();
+    hpp_writer_drain();
+    assert_int_equal(hpp_writer_flush(NULL), 0);
+    assert_int_equal(hpp_writer_flush("exit"), 0);
+    assert_int_equal(hpp_writer.file.fd, -1);
+    assert_int_equal(access(hpp_writer.file.path, F_OK), -1);
+}
+
+/* Samples of two slots, with the thread's name; an ended slot is free once it is read. */
+static void test_samples(void **state)
+{
+    struct hpp_slot *live = active_slot(), *ended = active_slot();
+    Hpp__Pprof__Profile *profile;
+
+    (void)state;
+    prctl(PR_SET_NAME, "tester");
+    strcpy(ended->name, "gone");
+    for (int i = 0; i < 10; i++) {
+        put(live, 2, (void *)&test_samples);
+        put(ended, 3, (void *)&test_samples);
+    }
+    hpp_slot_end(ended);
+    assert_int_equal(ended->state, HPP_SLOT_ENDED);
+    hpp_writer_drain();
+    assert_int_equal(ended->state, HPP_SLOT_FREE);
+    assert_int_equal(live->state, HPP_SLOT_ACTIVE);
+    assert_null(hpp_ring_peek(&live->ring));
+    flush(NULL, 0, "");
+    profile = decode();
+    assert_int_equal(profile->n_sample, 2);
+    assert_int_equal(profile->sample[0]->value[0], 20);
+    assert_int_equal(profile->sample[0]->value[1], 20000);
+    assert_string_equal(profile->string_table[profile->sample[0]->label[0]->str], "tester");
+    assert_int_equal(profile->sample[0]->label[1]->num, gettid());
+    assert_int_equal(profile->sample[1]->value[0], 30);
+    assert_string_equal(profile->string_table[profile->sample[1]->label[0]->str], "gone");
+    assert_int_equal(profile->location[2]->mapping_id, 1);
+    hpp__pprof__profile__free_unpacked(profile, NULL);
+}
+
+/* Each loss is told once, with the chunk after it. */
+static void test_losses(void **state)
+{
+    struct hpp_slot *slot = active_slot();
+
+    (void)state;
+    slot->dropped += 5;
+    flush(NULL, 1, "hpprof.lost dropped=5");
+    flush(NULL, 1, "hpprof.lost dropped=5");
+    slot->dropped += 2;
+    hpp_sampler.stale = 3;
+    hpp_sampler.unsampled = 1;
+    hpp_writer.aggregate.lost_weight = 9;
+    flush(NULL, 2, "hpprof.lost dropped=2 stale=3 threads=1 lost_weight=9");
+    hpp_sampler.stale = 4;
+    flush(NULL, 3, "hpprof.lost stale=1");
+    atomic_store(&hpp_writer.note, "why");
+    flush(NULL, 4, "hpprof.note text='why'");
+    flush(NULL, 4, "hpprof.note text='why'");
+}
+
+/* An address in a library loaded since: looked up anew, and its mapping is in the file. */
+static void test_new_library(void **state)
+{
+    struct hpp_slot *slot = active_slot();
+    void *library = dlopen("libresolv.so.2", RTLD_NOW), *symbol = dlsym(library, "inet_net_ntop");
+    Hpp__Pprof__Profile *profile;
+    const Hpp__Pprof__Location *location;
+
+    (void)state;
+    assert_non_null(symbol);
+    put(slot, 1, symbol);
+    hpp_writer_drain();
+    assert_int_equal(hpp_writer_flush(NULL), 0);
+    profile = decode();
+    location = profile->location[profile->n_location - 1];
+    assert_int_equal(location->address, (uint64_t)(uintptr_t)symbol);
+    assert_in_range(location->mapping_id, 1, profile->n_mapping);
+    assert_non_null(
+        strstr(profile->string_table[profile->mapping[location->mapping_id - 1]->filename], "libresolv"));
+    hpp__pprof__profile__free_unpacked(profile, NULL);
+    dlclose(library);
+}
+
+/* A thread that is gone without a word loses its slot, not its samples. */
+static void test_dead_thread(void **state)
+{
+    struct hpp_slot *slot = active_slot();
+    uint64_t before = hpp_writer.aggregate.samples;
+
+    (void)state;
+    slot->tid = 0x3ffffff; /* above any pid_max */
+    assert_int_equal(hpp_writer_flush(NULL), 0);
+    assert_null(hpp_slot_of(slot->value));
+    slot = active_slot();
+    slot->tid = 0x3ffffff;
+    put(slot, 4, (void *)&test_samples);
+    assert_int_equal(hpp_writer_flush(NULL), 0);
+    assert_null(hpp_slot_of(slot->value));
+    hpp_writer_drain();
+    assert_int_equal(slot->state, HPP_SLOT_FREE);
+    assert_int_equal(hpp_writer.aggregate.samples, before + 4);
+}
+
+static void test_end(void **state)
+{
+    (void)state;
+    flush("exit", 5, "hpprof.end cause=exit");
+    assert_int_equal(hpp_writer.file.samples, hpp_writer.aggregate.samples);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing),     cmocka_unit_test(test_samples),     cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_new_library), cmocka_unit_test(test_dead_thread), cmocka_unit_test(test_end),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
