@@ -29,7 +29,7 @@ TOOL_FLAGS := $(CFLAGS) -std=gnu11 $(WARN) -fno-omit-frame-pointer $(SANITIZE_$(
 # The agent runs inside other programs, in signal handlers, and on a thread-local block of its own.
 AGENT_FLAGS := $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
                -fno-stack-protector -fno-exceptions -fno-plt -U_FORTIFY_SOURCE -DHPP_AGENT
-AGENT_LDFLAGS := -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,defs -Wl,-z,text \
+AGENT_LDFLAGS := -shared -Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,defs -Wl,-z,text \
                  -Wl,--exclude-libs,ALL -Wl,-soname,libhpprof.so -Wl,--as-needed
 
 TOOL_LIBS := $(shell $(PKG_CONFIG) --libs libelf libprotobuf-c zlib 2>/dev/null) -liberty

@@ -247,7 +247,8 @@ static void print_details(const struct hpp_session *session)
 
 static bool nothing_lost(const struct hpp_session *session)
 {
-    static const char *const counts[] = {"dropped", "stale", "threads", "write_errors", "lost_weight"};
+    static const char *const counts[] = {"dropped", "stale",        "threads",
+                                         "blocked", "write_errors", "lost_weight"};
     uint64_t sum = 0;
 
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)

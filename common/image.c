@@ -68,7 +68,7 @@ static int add_segment(struct scan *scan, const struct hpp_image *image, uint64_
 
     if (!segment)
         return -ENOMEM;
-    *segment = (struct hpp_segment){image, start, end, file_offset, file_end, scan->serials++, 0};
+    *segment = (struct hpp_segment){image, start, end, file_offset, file_end, scan->serials++, 0, 0};
     scan->changed = 1;
     return add_range(scan, segment);
 }
@@ -147,6 +147,17 @@ static int is_same(const struct hpp_segment *segment, const struct hpp_maps_line
            hpp_text_equal(image->path, line->path) &&
            (image->kind == HPP_IMAGE_VDSO ||
             line->offset - segment->file_offset == line->start - segment->start);
+}
+
+/* At the start, notes what must not be moved: text that is writable, or partly not the file's. */
+static void note_altered(struct scan *scan, const struct hpp_maps_line *line)
+{
+    for (uint32_t i = scan->before ? scan->count : 0; i < scan->count; i++) {
+        struct hpp_segment *segment = (struct hpp_segment *)scan->ranges[i].segment;
+        if (line->start < segment->end && line->end > segment->start &&
+            (line->writable || !line->executable || !is_same(segment, line)))
+            segment->altered = 1;
+    }
 }
 
 static int add_line(struct scan *scan, struct hpp_maps_line *line)
@@ -239,6 +250,7 @@ int hpp_image_scan(struct hpp_arena *arena, struct hpp_arena *map_arena, const s
         }
         if (line.executable)
             error = add_line(scan, &line);
+        note_altered(scan, &line);
     }
     hpp_maps_close(&maps);
     if (error || more < 0)

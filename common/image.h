@@ -33,6 +33,7 @@ struct hpp_segment {
     uint64_t file_offset; /* of the byte at start */
     uint64_t file_end;    /* address behind the last byte that comes from the file */
     uint32_t serial;      /* 0, 1, 2, … in order of discovery; the main program's is 0 */
+    int altered;          /* at the start, some of it was writable or not mapped from its file */
     int moved;            /* some of it lies on anonymous huge pages now; set before the map is published */
 };
 

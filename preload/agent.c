@@ -15,10 +15,12 @@
 #include "preload/options.h"
 #include "preload/output_path.h"
 #include "preload/remap.h"
+#include "preload/tell.h"
 #include "preload/threads.h"
 #include "profiler/checked_read.h"
 #include "profiler/handler.h"
 #include "profiler/sampler.h"
+#include "profiler/sandbox.h"
 #include "profiler/writer.h"
 
 #define STACK_SPAN_MAX (128ull << 20) /* the kernel maps nothing closer below the main stack */
@@ -34,7 +36,8 @@ static struct {
 
 int hpp_agent_is_active(void)
 {
-    return agent.started && !atomic_load(&hpp_sampler.stopped) && hpp_sys_getpid() == hpp_sampler.pid;
+    return agent.started && !atomic_load(&hpp_sampler.stopped) && !atomic_load(&hpp_sampler.sandboxed) &&
+           hpp_sys_getpid() == hpp_sampler.pid;
 }
 
 /* In a session the file is there from the start, locked as long as its writer lives: so hpprof record
@@ -92,13 +95,13 @@ static int start_writer(const char *folder, int inherited)
 
 static void before_fork(void)
 {
-    if (agent.started)
+    if (agent.started && !atomic_load(&hpp_sampler.sandboxed))
         hpp_thread_before_fork();
 }
 
 static void after_fork_in_parent(void)
 {
-    if (agent.started)
+    if (agent.started && !atomic_load(&hpp_sampler.sandboxed))
         hpp_thread_after_fork_in_parent();
 }
 
@@ -108,6 +111,8 @@ static void after_fork_in_child(void)
 {
     int sampled;
 
+    if (atomic_load(&hpp_sampler.sandboxed))
+        agent.started = 0;
     if (!agent.started)
         return;
     hpp_sampler_after_fork();
@@ -182,11 +187,20 @@ static void remap(void)
         hpp_remap_text(atomic_load(&hpp_sampler.code), hpp_sampler.agent, &options, &agent.remap);
 }
 
+/* Exported, so that all copies of this library in a process share one: preloaded twice, only one starts. */
+__attribute__((visibility("default"))) int hpprof_agent_is_here;
+
+static int is_second_copy(void)
+{
+    return __atomic_exchange_n(&hpprof_agent_is_here, 1, __ATOMIC_RELAXED);
+}
+
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
     (void)argc, (void)argv;
-    if (getauxval(AT_SECURE))
+    if (getauxval(AT_SECURE) || hpp_arch_is_valgrind() || is_second_copy())
         return;
+    hpp_tell_init();
     hpp_agent_options_read(environment, &agent.options);
     if (keep_options() || hpp_sampler_init() || find_images())
         return;
@@ -202,6 +216,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     tell_descendants();
     if (hpp_handler_install() || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child))
         return;
+    hpp_sandbox_look(hpp_sampler.pid);
     agent.started = 1;
     begin_main_thread();
 }
@@ -224,7 +239,7 @@ static void complain(int error)
     hpp_text_put_number(&text,
                         writer->aggregate.samples - writer->file.samples + writer->aggregate.lost_weight);
     hpp_text_put(&text, " samples are lost\n");
-    hpp_sys_write(2, line, text.used);
+    hpp_tell(&text);
 }
 
 /* Where there is no profile to say it in. */
@@ -240,14 +255,15 @@ static void tell_unsampled(void)
     hpp_text_put_number(&text, threads);
     hpp_text_put(&text, threads == 1 ? " thread" : " threads");
     hpp_text_put(&text, " (ulimit -i limits them)\n");
-    hpp_sys_write(2, line, text.used);
+    hpp_tell(&text);
 }
 
+/* In a sandbox the writer learns of the end by itself, as it does of a crash. */
 __attribute__((destructor)) static void finish(void)
 {
     int error;
 
-    if (!agent.started || hpp_sys_getpid() != hpp_sampler.pid)
+    if (!agent.started || atomic_load(&hpp_sampler.sandboxed) || hpp_sys_getpid() != hpp_sampler.pid)
         return;
     agent.started = 0;
     hpp_sampler_stop();

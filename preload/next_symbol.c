@@ -86,25 +86,29 @@ static uint32_t find_old(const struct object *object, const char *name)
     return 0;
 }
 
+static void *find_in(const struct link_map *map, const char *name)
+{
+    struct object object;
+    uint32_t index;
+
+    read_dynamic(map, &object);
+    if (!object.symbols || !object.strings || !(object.hash || object.old_hash))
+        return NULL;
+    index = object.hash ? find_gnu(&object, name) : find_old(&object, name);
+    return index ? (void *)(map->l_addr + object.symbols[index].st_value) : NULL;
+}
+
 void *hpp_next_symbol(const char *name)
 {
-    const uint64_t own = (uint64_t)(uintptr_t)_DYNAMIC;
-    int behind = 0;
+    const struct link_map *own = _r_debug.r_map;
+    void *found = NULL;
 
-    for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
-        struct object object;
-        uint32_t index;
-
-        if (!behind) {
-            behind = (uint64_t)(uintptr_t)map->l_ld == own;
-            continue;
-        }
-        read_dynamic(map, &object);
-        if (!object.symbols || !object.strings || !(object.hash || object.old_hash))
-            continue;
-        index = object.hash ? find_gnu(&object, name) : find_old(&object, name);
-        if (index)
-            return (void *)(map->l_addr + object.symbols[index].st_value);
-    }
-    return NULL;
+    while (own && (uint64_t)(uintptr_t)own->l_ld != (uint64_t)(uintptr_t)_DYNAMIC)
+        own = own->l_next;
+    for (const struct link_map *map = own ? own->l_next : NULL; map && !found; map = map->l_next)
+        found = find_in(map, name);
+    /* loaded by dlopen instead of LD_PRELOAD, we stand behind libc */
+    for (const struct link_map *map = _r_debug.r_map; map && map != own && !found; map = map->l_next)
+        found = find_in(map, name);
+    return found;
 }

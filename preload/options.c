@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 #include "common/options.h"
-#include "common/sys.h"
 #include "common/text.h"
+#include "preload/tell.h"
 
 static const char *find(char **environment, const char *name)
 {
@@ -33,7 +33,7 @@ static void complain(const struct hpp_option *option, const char *value)
     hpp_text_put(&text, "; continuing with ");
     hpp_text_put(&text, option->initial);
     hpp_text_put(&text, "\n");
-    hpp_sys_write(2, line, text.used);
+    hpp_tell(&text);
 }
 
 static uint64_t number_of(char **environment, enum hpp_option_id id, int quiet)

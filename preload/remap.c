@@ -38,6 +38,8 @@ static const char *refused(const struct hpp_segment *segment, const struct hpp_s
         return "HPPROF_REMAP_MATCH does not match it";
     if (start >= end)
         return "no whole aligned 2 MiB of text";
+    if (segment->altered)
+        return "part of it is writable or not the file's";
     if (end - start < options->min)
         return "smaller than HPPROF_REMAP_MIN";
     reason = hpp_huge_pages_refused();

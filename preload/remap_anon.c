@@ -64,6 +64,19 @@ static const char *make_stage(struct move *move)
     return error ? "the kernel could not populate the new pages" : NULL;
 }
 
+/* What is at the path may have been replaced since, even by something that blocks. */
+static const char *open_file(struct move *move)
+{
+    struct stat status;
+
+    move->fd = (int)hpp_sys_open(move->segment->image->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    if (move->fd < 0)
+        return "its file cannot be opened";
+    if (hpp_sys_fstat(move->fd, &status) || !S_ISREG(status.st_mode))
+        return "its path is no regular file any more";
+    return NULL;
+}
+
 static const char *fill_stage(struct move *move)
 {
     uint64_t size = move->end - move->start;
@@ -171,9 +184,7 @@ void hpp_remap_anonymous(const struct hpp_segment *segment, uint64_t start, uint
         .segment = segment, .list = list, .start = start, .end = end, .began = hpp_sys_now(CLOCK_MONOTONIC)};
     const char *reason = NULL;
 
-    move.fd = (int)hpp_sys_open(segment->image->path, O_RDONLY, 0);
-    if (move.fd < 0)
-        reason = "its file cannot be opened";
+    reason = open_file(&move);
     if (!reason)
         reason = make_stage(&move);
     if (!reason)

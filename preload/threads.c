@@ -38,7 +38,7 @@ void hpp_thread_end(void)
     struct hpp_slot *slot = the_thread.slot;
 
     the_thread.slot = NULL;
-    if (!slot || hpp_sys_getpid() != hpp_sampler.pid)
+    if (!slot || atomic_load(&hpp_sampler.sandboxed) || hpp_sys_getpid() != hpp_sampler.pid)
         return;
     hpp_timer_disarm(slot);
     HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "common/sys.h"
+#include "profiler/sampler.h"
 #include "profiler/signal_safe.h"
 
 #ifndef F_DUPFD_CLOEXEC
@@ -24,15 +25,13 @@ static struct {
     atomic_flag busy;
 } the_pipe = {.busy = ATOMIC_FLAG_INIT};
 
-/* Moves descriptor FD to a high number. Returns the number it has then. */
+/* Moves descriptor FD to a high number. Returns that, or -1 where none is to be had; FD is closed. */
 static int move_high(int fd)
 {
     long high = HPP_SYSCALL(fcntl, fd, F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR, 0, 0, 0);
 
-    if (high < 0)
-        return fd;
     hpp_sys_close(fd);
-    return (int)high;
+    return high < 0 ? -1 : (int)high;
 }
 
 int hpp_checked_read_open(void)
@@ -43,12 +42,16 @@ int hpp_checked_read_open(void)
 
     if (error)
         return (int)error;
-    /* both are open before either moves, so that the low numbers are free again afterwards */
     the_pipe.ends[0] = move_high(ends[0]);
     the_pipe.ends[1] = move_high(ends[1]);
-    error = hpp_sys_fstat(the_pipe.ends[1], &status);
-    if (error)
+    error = the_pipe.ends[0] < 0 || the_pipe.ends[1] < 0 ? -EMFILE : hpp_sys_fstat(the_pipe.ends[1], &status);
+    if (error) {
+        /* a low number is the program's: rather none */
+        for (int i = 0; i < 2; i++)
+            if (the_pipe.ends[i] >= 0)
+                hpp_sys_close(the_pipe.ends[i]);
         return (int)error;
+    }
     the_pipe.device = status.st_dev;
     the_pipe.inode = status.st_ino;
     atomic_store(&the_pipe.open, 1);
@@ -117,6 +120,8 @@ int hpp_checked_read(uint64_t address, uint64_t *first, uint64_t *second)
     uint64_t words[2] = {0, 0};
     int result = -EAGAIN;
 
+    if (atomic_load(&hpp_sampler.sandboxed))
+        return -EFAULT;
     if (!atomic_flag_test_and_set(&the_pipe.busy)) {
         static atomic_int tried;
         if (!atomic_load(&the_pipe.open) && !atomic_load(&the_pipe.threaded) && !atomic_exchange(&tried, 1))

@@ -7,6 +7,7 @@
 #include "common/sys.h"
 #include "common/text.h"
 #include "profiler/sampler.h"
+#include "profiler/sandbox.h"
 #include "profiler/unsampled.h"
 #include "profiler/walk.h"
 #include "profiler/signal_safe.h"
@@ -38,13 +39,21 @@ static void scan_images(uint64_t now)
     int other = !writer->map_current;
     const struct hpp_code_map *before = atomic_load(&hpp_sampler.code);
     const struct hpp_code_map *map;
+    int error;
 
     writer->last_scan = now;
     if (!old_map_is_free())
         return;
+    writer->epoch = atomic_load(&hpp_sampler.epoch);
+    writer->map_before = NULL;
     hpp_arena_reset(&writer->map_arena[other]);
-    if (hpp_image_scan(&writer->image_arena, &writer->map_arena[other], before, 0, &map) || map == before ||
-        hpp_aggregate_segments(&writer->aggregate, map)) {
+    error = hpp_image_scan(&writer->image_arena, &writer->map_arena[other], before, 0, &map);
+    if (!error)
+        error = hpp_aggregate_segments(&writer->aggregate, map);
+    if (error)
+        atomic_store(&writer->note,
+                     "the memory map could not be read, or is too large: code loaded later has no names");
+    if (error || map == before) {
         /* nothing new: what is unknown stays so, do not look for it all the time */
         writer->scan_interval =
             writer->scan_interval * 2 < SCAN_INTERVAL_MAX ? writer->scan_interval * 2 : SCAN_INTERVAL_MAX;
@@ -52,7 +61,19 @@ static void scan_images(uint64_t now)
     }
     writer->scan_interval = SCAN_INTERVAL_MIN;
     writer->map_current = other;
+    writer->map_before = before;
     atomic_store(&hpp_sampler.code, map);
+}
+
+/* The map that was true when the record was taken: a library may have gone since, and another come in its
+ * place. */
+static const struct hpp_code_map *map_of(const uint64_t *record, uint64_t now)
+{
+    int8_t age = (int8_t)(HPP_RECORD_EPOCH(record[0]) - (uint8_t)hpp_writer.epoch);
+
+    if (age > 0)
+        scan_images(now);
+    return age < 0 && hpp_writer.map_before ? hpp_writer.map_before : atomic_load(&hpp_sampler.code);
 }
 
 /* Whether the record holds an address that could be code of an image not known yet. */
@@ -109,8 +130,7 @@ static void drain_slot(struct hpp_slot *slot, uint64_t now)
     while ((record = hpp_ring_peek(&slot->ring))) {
         if (now - writer->last_scan >= writer->scan_interval && has_unknown(slot, record))
             scan_images(now);
-        hpp_aggregate_add(&writer->aggregate, atomic_load(&hpp_sampler.code), record, slot->tid,
-                          thread_name(slot));
+        hpp_aggregate_add(&writer->aggregate, map_of(record, now), record, slot->tid, thread_name(slot));
         hpp_ring_consume(&slot->ring, record);
         writer->last_sample = now;
     }
@@ -177,6 +197,7 @@ static void comment_losses(void)
     any |= put_count(&text, "dropped", dropped, &none);
     any |= put_count(&text, "stale", atomic_load(&hpp_sampler.stale), &writer->told_stale);
     any |= put_count(&text, "threads", atomic_load(&hpp_sampler.unsampled), &writer->told_unsampled);
+    any |= put_count(&text, "blocked", atomic_load(&hpp_sampler.blocked), &writer->told_blocked);
     any |= put_count(&text, "write_errors", writer->file.write_errors, &writer->told_write_errors);
     any |= put_count(&text, "lost_weight", writer->aggregate.lost_weight, &writer->told_lost_weight);
     if (any)
@@ -224,6 +245,7 @@ int hpp_writer_flush(const char *cause)
     if (!cause) {
         end_dead_threads();
         hpp_unsampled_look(writer->target);
+        hpp_sandbox_look(writer->target);
         scan_images(writer->last_flush);
     }
     comment_losses();

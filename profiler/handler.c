@@ -13,6 +13,7 @@
 #define PROFILE_SIGNAL (1ull << (SIGPROF - 1))
 
 static struct hpp_kernel_sigaction the_program_action;
+static int the_stack_is_own; /* the handler runs on the interrupted stack, never on an alternate one */
 
 /* Writes the sample into the slot's ring. */
 static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32_t weight)
@@ -28,6 +29,7 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
         .agent = hpp_sampler.agent,
         .check_all = hpp_sampler.check_all,
     };
+    uint32_t epoch = atomic_load(&hpp_sampler.epoch);
     enum hpp_walk_end end;
     unsigned count;
 
@@ -40,7 +42,7 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
     walk.code = atomic_load(&hpp_sampler.code);
     count = hpp_walk_frames(&walk, record + HPP_RECORD_WORDS, HPP_DEPTH_MAX, &end, &record[1]);
     atomic_store_explicit(&slot->busy, 0, memory_order_release);
-    record[0] = HPP_RECORD(count, end, weight);
+    record[0] = HPP_RECORD(count, end, weight) | HPP_RECORD_AT(epoch);
     hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + count);
 }
 
@@ -92,7 +94,8 @@ void hpp_handler(int signal, siginfo_t *info, void *context)
 static int install(unsigned long restart, struct hpp_kernel_sigaction *old)
 {
     struct hpp_kernel_sigaction action = {.handler = (void *)hpp_handler,
-                                          .flags = SA_SIGINFO | SA_ONSTACK | HPP_ARCH_SA_RESTORER | restart,
+                                          .flags = SA_SIGINFO | HPP_ARCH_SA_RESTORER | restart |
+                                                   (the_stack_is_own ? 0 : SA_ONSTACK),
                                           .restorer = hpp_arch_sigreturn,
                                           .mask = ALL_SIGNALS};
     return (int)hpp_sys_sigaction(SIGPROF, &action, old);
@@ -121,4 +124,13 @@ int hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hp
     if (old)
         *old = before;
     return error;
+}
+
+void hpp_handler_avoid_alternate_stacks(void)
+{
+    struct hpp_kernel_sigaction present;
+
+    the_stack_is_own = 1;
+    if (!hpp_sys_sigaction(SIGPROF, NULL, &present) && present.handler == (void *)hpp_handler)
+        install(present.flags & SA_RESTART, NULL);
 }

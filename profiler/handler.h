@@ -19,4 +19,8 @@ int hpp_handler_install(void);
 struct hpp_kernel_sigaction;
 int hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hpp_kernel_sigaction *old);
 
+/* From now on the handler runs on the interrupted stack: the program has an alternate stack that is too
+ * small for it. Called where the program calls sigaltstack. */
+void hpp_handler_avoid_alternate_stacks(void);
+
 #endif

@@ -11,12 +11,14 @@
 #define HPP_RING_WORDS 8192u /* 64 KiB; a power of two */
 #define HPP_DEPTH_MAX  256u  /* frames recorded of one stack */
 
-/* A record's first word: frames, how the walk ended, weight. */
+/* A record's first word: frames, how the walk ended, the epoch's low bits, weight. */
 #define HPP_RECORD_WORDS 2u /* before the frames: this word, and the address the walk stopped at */
 #define HPP_RECORD(frames, end, weight) \
     ((uint64_t)(frames) | (uint64_t)(end) << 16 | (uint64_t)(uint32_t)(weight) << 32)
 #define HPP_RECORD_FRAMES(word) ((unsigned)((word)&0xffff))
-#define HPP_RECORD_END(word)    ((unsigned)((word) >> 16 & 0xffff))
+#define HPP_RECORD_END(word)    ((unsigned)((word) >> 16 & 0xff))
+#define HPP_RECORD_EPOCH(word)  ((uint8_t)((word) >> 24))
+#define HPP_RECORD_AT(epoch)    ((uint64_t)(uint8_t)(epoch) << 24) /* to be ORed in */
 #define HPP_RECORD_WEIGHT(word) ((uint32_t)((word) >> 32))
 #define HPP_RECORD_PAD          0xffffu /* as number of frames: skip to the ring's beginning */
 

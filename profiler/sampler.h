@@ -48,6 +48,9 @@ struct hpp_sampler {
     int pid;                         /* the process this state belongs to: a vfork child has another */
     _Atomic uint64_t stale;          /* signals for a thread that had ended */
     _Atomic uint64_t unsampled;      /* threads that got no timer */
+    _Atomic uint64_t blocked;        /* weight of signals that the program took by sigwait, all blocked */
+    _Atomic uint32_t epoch;          /* moves before and after each dlclose */
+    atomic_int sandboxed;            /* a seccomp filter stands: no system calls in the program */
     atomic_int stopped;              /* no thread may be armed any more */
 };
 

@@ -33,6 +33,7 @@ void hpp_sampler_after_fork(void)
     }
     atomic_store(&hpp_sampler.stale, 0);
     atomic_store(&hpp_sampler.unsampled, 0);
+    atomic_store(&hpp_sampler.blocked, 0);
     hpp_sampler.pid = hpp_sys_getpid();
 }
 

@@ -13,11 +13,13 @@ struct hpp_writer {
     /* set up by start-up code */
     struct hpp_aggregate aggregate;
     struct hpp_pprof_file file;
-    struct hpp_arena image_arena;  /* images and segments */
-    struct hpp_arena map_arena[2]; /* the present code map, and the one before */
-    int map_current;               /* which of them holds the present one */
-    int always_write;              /* even without a sample (a session of hpprof record) */
-    int target;                    /* pid */
+    struct hpp_arena image_arena;          /* images and segments */
+    struct hpp_arena map_arena[2];         /* the present code map, and the one before */
+    int map_current;                       /* which of them holds the present one */
+    const struct hpp_code_map *map_before; /* NULL if it has been overwritten since */
+    uint32_t epoch;                        /* hpp_sampler.epoch when the present map was made */
+    int always_write;                      /* even without a sample (a session of hpprof record) */
+    int target;                            /* pid */
 
     /* between target and writer */
     _Atomic uint32_t wake;      /* futex: the target wants something */
@@ -35,7 +37,7 @@ struct hpp_writer {
     uint64_t last_sample;
     uint64_t flushes;
     const char *told_note;
-    uint64_t told_stale, told_unsampled, told_write_errors, told_lost_weight;
+    uint64_t told_stale, told_unsampled, told_blocked, told_write_errors, told_lost_weight;
 };
 
 extern struct hpp_writer hpp_writer;

@@ -53,6 +53,7 @@ void hpp_summary_make(struct hpp_summary *summary, const struct hpp_profile *pro
     summary->dropped = hpp_profile_sum(profile, "hpprof.lost", "dropped");
     summary->stale = hpp_profile_sum(profile, "hpprof.lost", "stale");
     summary->threads = hpp_profile_sum(profile, "hpprof.lost", "threads");
+    summary->blocked = hpp_profile_sum(profile, "hpprof.lost", "blocked");
     summary->write_errors = hpp_profile_sum(profile, "hpprof.lost", "write_errors");
     summary->lost_weight = hpp_profile_sum(profile, "hpprof.lost", "lost_weight");
     for (size_t i = 0; i < profile->comment_count; i++) {

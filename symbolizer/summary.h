@@ -17,7 +17,7 @@ struct hpp_summary_image {
 struct hpp_summary {
     size_t processes, ends; /* processes in the profile, and how many of them came to their end */
     uint64_t frequency;     /* of the first process; 0: not known */
-    uint64_t dropped, stale, threads, write_errors, lost_weight;
+    uint64_t dropped, stale, threads, blocked, write_errors, lost_weight;
     uint64_t eligible_kib, huge_kib;
     struct hpp_summary_image *images;
     size_t image_count, image_room;

@@ -23,7 +23,7 @@ __asm__(".text\n"
         "    subq $16, %rsi\n"
         "    movq %rcx, (%rsi)\n"
         "    movq %r8, 8(%rsi)\n"
-        "    movq %rdx, %r8\n"  /* clone: flags, stack, parent_tid, child_tid, tls */
+        "    movq %rdx, %r8\n" /* clone: flags, stack, parent_tid, child_tid, tls */
         "    xorl %edx, %edx\n"
         "    xorl %r10d, %r10d\n"
         "    movl $56, %eax\n"

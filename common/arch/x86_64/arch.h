@@ -48,6 +48,20 @@ static inline void hpp_arch_pause(void)
     __builtin_ia32_pause();
 }
 
+/* Whether valgrind interprets this program: it answers to a sequence that does nothing on a processor
+ * (valgrind.h, request RUNNING_ON_VALGRIND). */
+static inline int hpp_arch_is_valgrind(void)
+{
+    volatile uint64_t request[6] = {0x1001};
+    uint64_t answer = 0;
+
+    __asm__ volatile("rolq $3, %%rdi; rolq $13, %%rdi; rolq $61, %%rdi; rolq $51, %%rdi; xchgq %%rbx, %%rbx"
+                     : "+d"(answer)
+                     : "a"(request)
+                     : "cc", "memory", "rdi");
+    return answer != 0;
+}
+
 #define HPP_ARCH_SA_RESTORER 0x04000000
 
 /* What a handler returns to: rt_sigreturn. The kernel wants it named in every sigaction on x86-64. */

@@ -1,36 +1,20 @@
-/* The libc functions that the agent stands in front of. Runs on the target's threads, in place of the
- * real functions, which it finds by hpp_next_symbol and always calls.
- *
- *   __libc_start_main, pthread_create,  put a frame of ours under main and under start routines: where
- *   thrd_create                         a walk arrives there, the stack is whole
- *   sigaction, signal and its kin       SIGPROF: the program's disposition is kept beside ours */
-#include <errno.h>
+/* __libc_start_main, pthread_create and thrd_create: a frame of ours lies under main and under every start
+ * routine, and where a walk arrives there the stack is whole. Runs on the target's threads, in place of
+ * the real functions, which it always calls. */
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <threads.h>
 
 #include "common/sys.h"
 #include "preload/agent.h"
-#include "preload/next_symbol.h"
+#include "preload/interpose.h"
 #include "preload/threads.h"
 #include "profiler/checked_read.h"
-#include "profiler/handler.h"
 
-#define EXPORT             __attribute__((visibility("default")))
-#define FRAME              __attribute__((noinline, optimize("no-optimize-sibling-calls")))
-#define PAGES_AROUND_STACK 8192u /* guard page below, thread descriptor above */
-
-/* The real function NAME, looked up once. */
-#define REAL(name)                                           \
-    ({                                                       \
-        static __typeof__(&name) real;                       \
-        if (!real)                                           \
-            real = (__typeof__(real))hpp_next_symbol(#name); \
-        real;                                                \
-    })
+#define FRAME              __attribute__((noinline)) /* and never a tail call in it: the frame must stay */
+#define PAGES_AROUND_STACK 8192u                     /* guard page below, thread descriptor above */
 
 /* ---- main -------------------------------------------------------------------------------------------- */
 
@@ -45,7 +29,7 @@ static FRAME int run_main(int argc, char **argv, char **environment)
 
     hpp_thread_set_root((uint64_t)(uintptr_t)__builtin_frame_address(0));
     status = the_main(argc, argv, environment);
-    __asm__ volatile("" ::: "memory"); /* not a tail call: the frame must stay */
+    __asm__ volatile("" ::: "memory"); /* not a tail call */
     return status;
 }
 
@@ -101,6 +85,7 @@ static FRAME void *run_thread(void *argument)
                      frame + 16, frame);
     result = start.c11_routine ? (void *)(intptr_t)start.c11_routine(start.argument)
                                : start.routine(start.argument);
+    __asm__ volatile("" ::: "memory"); /* not a tail call */
     if (!ends)
         hpp_thread_end();
     return result;
@@ -149,7 +134,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
     return error;
 }
 
-static FRAME int run_c11_thread(void *start)
+static int run_c11_thread(void *start)
 {
     return (int)(intptr_t)run_thread(start);
 }
@@ -166,69 +151,4 @@ EXPORT int thrd_create(thrd_t *thread, thrd_start_t routine, void *argument)
     if (error != thrd_success)
         free(start);
     return error;
-}
-
-/* ---- SIGPROF ----------------------------------------------------------------------------------------- */
-
-/* sigaction for SIGPROF: the program's disposition is kept beside ours. */
-static int keep_action(const struct sigaction *new, struct sigaction *old)
-{
-    struct hpp_kernel_sigaction action = {0}, before;
-
-    if (new) {
-        action.handler = (void *)new->sa_handler;
-        action.flags = (unsigned)new->sa_flags | HPP_ARCH_SA_RESTORER;
-        action.restorer = hpp_arch_sigreturn;
-        action.mask = *(const uint64_t *)&new->sa_mask; /* libc's set begins with the kernel's */
-    }
-    hpp_handler_program_action(new ? &action : NULL, &before);
-    if (old) {
-        *old = (struct sigaction){0};
-        old->sa_handler = (sighandler_t)before.handler;
-        old->sa_flags = (int)(before.flags & ~(unsigned long)HPP_ARCH_SA_RESTORER);
-        *(uint64_t *)&old->sa_mask = before.mask;
-    }
-    return 0;
-}
-
-EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *old)
-{
-    if (number == SIGPROF && hpp_agent_is_active())
-        return keep_action(new, old);
-    return REAL(sigaction)(number, new, old);
-}
-
-/* signal and its kin differ in the flags they imply. */
-static sighandler_t keep_handler(sighandler_t handler, int flags)
-{
-    struct sigaction new = {.sa_handler = handler, .sa_flags = flags}, old;
-
-    keep_action(&new, &old);
-    return old.sa_handler;
-}
-
-EXPORT sighandler_t signal(int number, sighandler_t handler)
-{
-    if (number == SIGPROF && handler != SIG_ERR && hpp_agent_is_active())
-        return keep_handler(handler, SA_RESTART);
-    return REAL(signal)(number, handler);
-}
-
-sighandler_t bsd_signal(int number, sighandler_t handler);
-EXPORT sighandler_t bsd_signal(int number, sighandler_t handler)
-{
-    return signal(number, handler);
-}
-
-sighandler_t __sysv_signal(int number, sighandler_t handler);
-EXPORT sighandler_t __sysv_signal(int number, sighandler_t handler)
-{
-    if (number == SIGPROF && handler != SIG_ERR && hpp_agent_is_active())
-        return keep_handler(handler, SA_RESETHAND | SA_NODEFER);
-    return REAL(__sysv_signal)(number, handler);
-}
-
-EXPORT sighandler_t sysv_signal(int number, sighandler_t handler)
-{
-    return __sysv_signal(number, handler);
 }

@@ -1,0 +1,19 @@
+/* What the files that stand in front of libc functions share. */
+#ifndef HPP_PRELOAD_INTERPOSE_H
+#define HPP_PRELOAD_INTERPOSE_H
+
+#include "preload/next_symbol.h"
+
+/* Seen by the program instead of libc's; each is in preload/exports.list. */
+#define EXPORT __attribute__((visibility("default")))
+
+/* The real function NAME, looked up once. */
+#define REAL(name)                                           \
+    ({                                                       \
+        static __typeof__(&name) real;                       \
+        if (!real)                                           \
+            real = (__typeof__(real))hpp_next_symbol(#name); \
+        real;                                                \
+    })
+
+#endif

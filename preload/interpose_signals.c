@@ -1,0 +1,202 @@
+/* sigaction, signal and their kin, sigwait and its kin, sigaltstack: SIGPROF is ours in the kernel's table
+ * and the program's in what it sees. Runs on the target's threads, in place of the real functions. */
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/auxv.h>
+#include <time.h>
+
+#include "common/sys.h"
+#include "preload/agent.h"
+#include "preload/interpose.h"
+#include "profiler/handler.h"
+#include "profiler/sampler.h"
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+#define HANDLER_STACK 2048u /* what our handler needs besides the kernel's frame */
+
+/* sigaction for SIGPROF: the program's disposition is kept beside ours. */
+static int keep_action(const struct sigaction *new, struct sigaction *old)
+{
+    struct hpp_kernel_sigaction action = {0}, before;
+
+    if (new) {
+        action.handler = (void *)new->sa_handler;
+        action.flags = (unsigned)new->sa_flags | HPP_ARCH_SA_RESTORER;
+        action.restorer = hpp_arch_sigreturn;
+        action.mask = *(const uint64_t *)&new->sa_mask; /* libc's set begins with the kernel's */
+    }
+    hpp_handler_program_action(new ? &action : NULL, &before);
+    if (old) {
+        *old = (struct sigaction){0};
+        old->sa_handler = (sighandler_t)before.handler;
+        old->sa_flags = (int)(before.flags & ~(unsigned long)HPP_ARCH_SA_RESTORER);
+        *(uint64_t *)&old->sa_mask = before.mask;
+    }
+    return 0;
+}
+
+EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *old)
+{
+    if (number == SIGPROF && hpp_agent_is_active())
+        return keep_action(new, old);
+    return REAL(sigaction)(number, new, old);
+}
+
+/* signal and its kin differ in the flags they imply. */
+static sighandler_t keep_handler(sighandler_t handler, int flags)
+{
+    struct sigaction new = {.sa_handler = handler, .sa_flags = flags}, old;
+
+    keep_action(&new, &old);
+    return old.sa_handler;
+}
+
+EXPORT sighandler_t signal(int number, sighandler_t handler)
+{
+    if (number == SIGPROF && handler != SIG_ERR && hpp_agent_is_active())
+        return keep_handler(handler, SA_RESTART);
+    return REAL(signal)(number, handler);
+}
+
+sighandler_t bsd_signal(int number, sighandler_t handler);
+EXPORT sighandler_t bsd_signal(int number, sighandler_t handler)
+{
+    return signal(number, handler);
+}
+
+sighandler_t __sysv_signal(int number, sighandler_t handler);
+EXPORT sighandler_t __sysv_signal(int number, sighandler_t handler)
+{
+    if (number == SIGPROF && handler != SIG_ERR && hpp_agent_is_active())
+        return keep_handler(handler, SA_RESETHAND | SA_NODEFER);
+    return REAL(__sysv_signal)(number, handler);
+}
+
+EXPORT sighandler_t sysv_signal(int number, sighandler_t handler)
+{
+    return __sysv_signal(number, handler);
+}
+
+/* ---- relics of System V and BSD ---------------------------------------------------------------------- */
+
+int __sigaction(int number, const struct sigaction *new, struct sigaction *old);
+EXPORT int __sigaction(int number, const struct sigaction *new, struct sigaction *old)
+{
+    return sigaction(number, new, old);
+}
+
+/* deprecated, and used all the same */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+EXPORT int sigignore(int number)
+{
+    if (number == SIGPROF && hpp_agent_is_active())
+        return keep_handler(SIG_IGN, 0), 0;
+    return REAL(sigignore)(number);
+}
+
+EXPORT int siginterrupt(int number, int interrupts)
+{
+    struct sigaction action;
+
+    if (number != SIGPROF || !hpp_agent_is_active())
+        return REAL(siginterrupt)(number, interrupts);
+    keep_action(NULL, &action);
+    action.sa_flags = interrupts ? action.sa_flags & ~SA_RESTART : action.sa_flags | SA_RESTART;
+    return keep_action(&action, NULL);
+}
+
+EXPORT sighandler_t sigset(int number, sighandler_t handler)
+{
+    sigset_t set, before;
+    struct sigaction old;
+
+    if (number != SIGPROF || handler == SIG_ERR || !hpp_agent_is_active())
+        return REAL(sigset)(number, handler);
+    if (handler == SIG_HOLD)
+        keep_action(NULL, &old);
+    else
+        old.sa_handler = keep_handler(handler, 0);
+    sigemptyset(&set);
+    sigaddset(&set, SIGPROF);
+    sigprocmask(handler == SIG_HOLD ? SIG_BLOCK : SIG_UNBLOCK, &set, &before);
+    return sigismember(&before, SIGPROF) ? SIG_HOLD : old.sa_handler;
+}
+
+#pragma GCC diagnostic pop
+
+/* ---- waiting for signals: ours are not for the program ------------------------------------------------- */
+
+/* Whether the signal taken is one of our timers'; its weight is then counted. */
+static int is_ours(int number, const siginfo_t *info)
+{
+    if (number != SIGPROF || info->si_code != SI_TIMER ||
+        !hpp_slot_is_value((uint64_t)(uintptr_t)info->si_value.sival_ptr))
+        return 0;
+    atomic_fetch_add(&hpp_sampler.blocked, 1 + (uint64_t)info->si_overrun);
+    return 1;
+}
+
+EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+{
+    uint64_t until = timeout ? hpp_sys_now(CLOCK_MONOTONIC) + (uint64_t)timeout->tv_sec * 1000000000u +
+                                   (uint64_t)timeout->tv_nsec
+                             : 0;
+    struct timespec left = timeout ? *timeout : (struct timespec){0, 0};
+    siginfo_t taken;
+    int number;
+
+    for (;;) {
+        uint64_t now;
+        number = REAL(sigtimedwait)(set, &taken, timeout ? &left : NULL);
+        if (number < 0 || !is_ours(number, &taken))
+            break;
+        now = timeout ? hpp_sys_now(CLOCK_MONOTONIC) : 0;
+        left = now < until ? (struct timespec){(time_t)((until - now) / 1000000000u),
+                                               (long)((until - now) % 1000000000u)}
+                           : (struct timespec){0, 0};
+    }
+    if (number >= 0 && info)
+        *info = taken;
+    return number;
+}
+
+EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
+{
+    return sigtimedwait(set, info, NULL);
+}
+
+EXPORT int sigwait(const sigset_t *set, int *number)
+{
+    siginfo_t info;
+    int saved = errno, taken;
+
+    if (!sigismember(set, SIGPROF))
+        return REAL(sigwait)(set, number);
+    do
+        taken = sigtimedwait(set, &info, NULL);
+    while (taken < 0 && errno == EINTR);
+    if (taken < 0)
+        return errno;
+    errno = saved; /* sigwait tells errors by its result alone */
+    *number = taken;
+    return 0;
+}
+
+/* ---- alternate stacks ---------------------------------------------------------------------------------- */
+
+EXPORT int sigaltstack(const stack_t *new, stack_t *old)
+{
+    /* one that the program made for its own handlers only cannot take ours: from now on it runs where the
+     * thread is */
+    if (new && !(new->ss_flags &SS_DISABLE) && hpp_agent_is_active()) {
+        size_t frame = getauxval(AT_MINSIGSTKSZ);
+        if (new->ss_size < (frame ? frame : MINSIGSTKSZ) + HANDLER_STACK)
+            hpp_handler_avoid_alternate_stacks();
+    }
+    return REAL(sigaltstack)(new, old);
+}
