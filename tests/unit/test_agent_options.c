@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 #include "common/options.h"
 #include "preload/next_symbol.h"
 #include "preload/proc_file.h"
+#include "preload/tell.h"
 
 /* Reads ENVIRONMENT; what went to standard error stands in COMPLAINTS. */
 static struct hpp_agent_options read_options(char **environment, char complaints[4096])
@@ -26,6 +28,7 @@ static struct hpp_agent_options read_options(char **environment, char complaints
 
     memset(&options, 0x55, sizeof options);
     dup2(caught, 2);
+    hpp_tell_init();
     hpp_agent_options_read(environment, &options);
     dup2(err, 2);
     size = pread(caught, complaints, 4095, 0);
@@ -177,6 +180,38 @@ static void test_long_value(void **state)
     free(setting);
 }
 
+/* Nothing is written where standard error is another file than at start, closed, or a pipe that is full or
+ * that nobody reads. */
+static void test_tell(void **state)
+{
+    char line[] = "hpprof: a line\n", bytes[65536] = {0};
+    struct hpp_text text = {line, sizeof line, sizeof line - 1};
+    int err = dup(2), other = memfd_create("other", 0), ends[2];
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    dup2(ends[1], 2);
+    hpp_tell_init();
+    hpp_tell(&text);
+    assert_int_equal(read(ends[0], bytes, sizeof bytes), sizeof line - 1);
+    assert_string_equal(bytes, line);
+    while (write(ends[1], bytes, sizeof bytes) > 0)
+        ;
+    hpp_tell(&text); /* comes back at once */
+    dup2(other, 2);
+    hpp_tell(&text);
+    assert_int_equal(lseek(other, 0, SEEK_END), 0);
+    close(2);
+    hpp_tell(&text);
+    dup2(ends[1], 2);
+    close(ends[0]);
+    hpp_tell(&text); /* no SIGPIPE */
+    dup2(err, 2);
+    close(err);
+    close(other);
+    close(ends[1]);
+}
+
 /* ---- small files of /proc ------------------------------------------------------------------------------ */
 
 static void test_proc_files(void **state)
@@ -240,10 +275,11 @@ static void test_next_symbol(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),     cmocka_unit_test(test_values),
-        cmocka_unit_test(test_twice),        cmocka_unit_test(test_bad_values),
-        cmocka_unit_test(test_long_value),   cmocka_unit_test(test_proc_files),
-        cmocka_unit_test(test_proc_numbers), cmocka_unit_test(test_next_symbol),
+        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_values),
+        cmocka_unit_test(test_twice),       cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_long_value),  cmocka_unit_test(test_tell),
+        cmocka_unit_test(test_proc_files),  cmocka_unit_test(test_proc_numbers),
+        cmocka_unit_test(test_next_symbol),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
