@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "profiler/sampler.h"
+
 enum { PAGE = 4096, DESCRIPTORS = 1024 };
 
 static const uint64_t words[4] = {0x1111, 0x2222222222222222, 0x3333, UINT64_MAX};
@@ -105,6 +107,20 @@ static int not_made_with_threads(void)
     descriptors(before);
     hpp_checked_read_set_threaded();
     STEP(1, reads_well());
+    descriptors(after);
+    STEP(2, !memcmp(before, after, sizeof before));
+    return 0;
+}
+
+/* Under a seccomp filter any call may end the program: none is made, nothing is readable. */
+static int sandboxed(void)
+{
+    unsigned char before[DESCRIPTORS], after[DESCRIPTORS];
+    uint64_t first, second;
+
+    descriptors(before);
+    atomic_store(&hpp_sampler.sandboxed, 1);
+    STEP(1, hpp_checked_read(address(words), &first, &second) == -EFAULT);
     descriptors(after);
     STEP(2, !memcmp(before, after, sizeof before));
     return 0;
@@ -214,6 +230,7 @@ static void test_descriptors(void **state)
 {
     (void)state;
     in_child(not_made_with_threads);
+    in_child(sandboxed);
     in_child(no_descriptor_left);
 }
 
