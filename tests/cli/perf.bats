@@ -14,7 +14,7 @@ teardown() {
     [ -z "${pid-}" ] || rm -f "/tmp/perf-$pid.map"
 }
 
-names() { perf report -i perf.data --stdio --sort symbol 2>/dev/null; }
+names() { perf report -i perf.data --stdio -g none --sort symbol 2>/dev/null; }
 
 @test "perf record -p PID of a remapped program: names with hpprof perf-map, none without" {
     HPPROF_REMAP=anon HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" LD_PRELOAD="$AGENT" "$PROGRAMS/shares_fixed" 120 >out 3>&- &

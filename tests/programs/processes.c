@@ -78,29 +78,6 @@ static int run_exec(void)
     return 1;
 }
 
-/* Has SIGCHLD blocked through an exec: no child of its own ends, so none may be pending after it. */
-static int run_exec_blocked(void)
-{
-    char *arguments[] = {self, "pending", seconds_text, NULL};
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    burn_parent(seconds);
-    execv(self, arguments);
-    return 1;
-}
-
-static int run_pending(void)
-{
-    sigset_t set;
-    burn_child(seconds);
-    sigpending(&set);
-    printf("SIGCHLD pending: %d, wait: %s\n", sigismember(&set, SIGCHLD),
-           waitpid(-1, NULL, __WALL | WNOHANG) < 0 ? strerror(errno) : "a child it did not make");
-    return 0;
-}
-
 static int run_vfork(void)
 {
     char **arguments = child_arguments();
@@ -177,31 +154,20 @@ static int run_daemon(void)
 }
 
 /* Waits until there are no children: before it has any, and after three. */
-static int wait_for_all(int options)
+static int run_waitall(void)
 {
     int status, count = 0, sum = 0;
-    pid_t pid = waitpid(-1, &status, options);
+    pid_t pid = wait(&status);
     printf("wait: %s\n", pid < 0 ? strerror(errno) : "a child it did not make");
     for (int i = 1; i <= 3; i++)
         fork_child(i);
     burn_parent(seconds);
-    while ((pid = waitpid(-1, &status, options)) > 0) {
+    while ((pid = wait(&status)) > 0) {
         count++;
         sum += WEXITSTATUS(status);
     }
     printf("waited for %d, statuses %d, then %s\n", count, sum, strerror(errno));
     return 0;
-}
-
-static int run_waitall(void)
-{
-    return wait_for_all(0);
-}
-
-/* As debuggers and supervisors wait: for children that give no signal too. */
-static int run_waitall_wall(void)
-{
-    return wait_for_all(__WALL);
 }
 
 /* Only a process with one thread may do this. */
@@ -228,13 +194,9 @@ static const struct {
     const char *name;
     int (*run)(void);
 } cases[] = {
-    {"child", run_child},     {"exec_blocked", run_exec_blocked},
-    {"pending", run_pending}, {"fork", run_fork},
-    {"exec", run_exec},       {"vfork", run_vfork},
-    {"spawn", run_spawn},     {"system", run_system},
-    {"popen", run_popen},     {"daemon", run_daemon},
-    {"waitall", run_waitall}, {"waitall_wall", run_waitall_wall},
-    {"unshare", run_unshare}, {"setuid", run_setuid},
+    {"child", run_child},     {"fork", run_fork},       {"exec", run_exec},     {"vfork", run_vfork},
+    {"spawn", run_spawn},     {"system", run_system},   {"popen", run_popen},   {"daemon", run_daemon},
+    {"waitall", run_waitall}, {"unshare", run_unshare}, {"setuid", run_setuid},
 };
 
 int main(int argc, char **argv)
