@@ -235,7 +235,8 @@ static void print_details(const struct hpp_session *session)
     struct hpp_summary summary = {0};
 
     hpp_summary_make(&summary, session->all);
-    hpp_summary_print_lost(stderr, &summary);
+    if (!hpp_summary_print_lost(stderr, &summary) && !session->damaged)
+        fputs("Lost: nothing.\n", stderr);
     if (summary.eligible_kib)
         hpp_summary_print_remap(stderr, &summary);
     else if (remap_was_off(session->all))
@@ -245,17 +246,6 @@ static void print_details(const struct hpp_session *session)
     hpp_summary_free(&summary);
 }
 
-static bool nothing_lost(const struct hpp_session *session)
-{
-    static const char *const counts[] = {"dropped", "stale",        "threads",
-                                         "blocked", "write_errors", "lost_weight"};
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        sum += hpp_profile_sum(session->all, "hpprof.lost", counts[i]);
-    return sum == 0 && !session->damaged;
-}
-
 static void print_summary(const struct hpp_session *session, const struct rusage *used)
 {
     int64_t samples = total(session->all, "samples", "count");
@@ -263,10 +253,9 @@ static void print_summary(const struct hpp_session *session, const struct rusage
     fprintf(stderr, "hpprof: %zu process%s seen, %zu with samples; %.2f CPU-seconds; ", session->seen,
             session->seen == 1 ? "" : "es", session->profiled, seconds(session, used));
     if (session->profiled)
-        fprintf(stderr, "%lld sample%s", (long long)samples, samples == 1 ? "" : "s");
+        fprintf(stderr, "%lld sample%s\n", (long long)samples, samples == 1 ? "" : "s");
     else
-        fputs("no samples", stderr);
-    fputs(nothing_lost(session) ? ", none lost\n" : "\n", stderr);
+        fputs("no samples\n", stderr);
     if (!session->seen)
         fputs("hpprof: the agent was not loaded: is the command static, or set-user-id?\n", stderr);
     if (session->damaged)

@@ -266,6 +266,7 @@ __attribute__((destructor)) static void finish(void)
     if (!agent.started || atomic_load(&hpp_sampler.sandboxed) || hpp_sys_getpid() != hpp_sampler.pid)
         return;
     agent.started = 0;
+    hpp_thread_account();
     hpp_sampler_stop();
     error = hpp_writer_finish();
     if (agent.options.session)

@@ -40,9 +40,17 @@ void hpp_thread_end(void)
     the_thread.slot = NULL;
     if (!slot || atomic_load(&hpp_sampler.sandboxed) || hpp_sys_getpid() != hpp_sampler.pid)
         return;
+    if (slot->timer >= 0)
+        hpp_timer_account(slot);
     hpp_timer_disarm(slot);
     HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);
     hpp_slot_end(slot);
+}
+
+void hpp_thread_account(void)
+{
+    if (the_thread.slot && the_thread.slot->timer >= 0)
+        hpp_timer_account(the_thread.slot);
 }
 
 void hpp_thread_set_root(uint64_t root_fp)

@@ -11,6 +11,9 @@ void hpp_thread_begin(uint64_t low, uint64_t end, uint64_t root_fp);
 /* Ends it: the timer is gone before the thread is. */
 void hpp_thread_end(void);
 
+/* At the process's exit: what the calling thread has used and no signal stands for is counted. */
+void hpp_thread_account(void);
+
 /* The calling thread's root frame, once it is known. */
 void hpp_thread_set_root(uint64_t root_fp);
 

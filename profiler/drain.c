@@ -185,16 +185,26 @@ static uint64_t newly_dropped(void)
     return sum;
 }
 
-static void comment_losses(void)
+/* CPU time without a signal, in periods; said at the end, and not for the few that chance explains. */
+static uint64_t unsampled_weight(int at_end)
+{
+    int64_t ns = atomic_load(&hpp_sampler.unsampled_ns);
+    int64_t weight = at_end && hpp_sampler.period ? ns / (int64_t)hpp_sampler.period : 0;
+
+    return weight > 3 && (uint64_t)weight > hpp_writer.aggregate.samples / 100 ? (uint64_t)weight : 0;
+}
+
+static void comment_losses(int at_end)
 {
     struct hpp_writer *writer = &hpp_writer;
-    uint64_t dropped = newly_dropped(), none = 0;
+    uint64_t dropped = newly_dropped(), unsampled = unsampled_weight(at_end), none[2] = {0, 0};
     char line[256];
     struct hpp_text text = HPP_TEXT(line);
     int any = 0;
 
     hpp_text_put(&text, "hpprof.lost");
-    any |= put_count(&text, "dropped", dropped, &none);
+    any |= put_count(&text, "dropped", dropped, &none[0]);
+    any |= put_count(&text, "unsampled", unsampled, &none[1]);
     any |= put_count(&text, "stale", atomic_load(&hpp_sampler.stale), &writer->told_stale);
     any |= put_count(&text, "threads", atomic_load(&hpp_sampler.unsampled), &writer->told_unsampled);
     any |= put_count(&text, "blocked", atomic_load(&hpp_sampler.blocked), &writer->told_blocked);
@@ -248,7 +258,7 @@ int hpp_writer_flush(const char *cause)
         hpp_sandbox_look(writer->target);
         scan_images(writer->last_flush);
     }
-    comment_losses();
+    comment_losses(cause != NULL);
     comment_note();
     if (cause) {
         hpp_text_put(&text, "hpprof.end cause=");

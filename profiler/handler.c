@@ -33,6 +33,7 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
     enum hpp_walk_end end;
     unsigned count;
 
+    slot->weight += weight;
     if (!record) {
         atomic_fetch_add_explicit(&slot->dropped, weight, memory_order_relaxed);
         return;

@@ -30,6 +30,8 @@ struct hpp_slot {
     uint64_t stack_end;
     uint64_t root_fp;
     struct hpp_ring ring;
+    uint64_t cpu_begin;         /* the thread's CPU clock when its timer was armed, ns */
+    uint64_t weight;            /* of all signals of this thread, dropped or not; the handler's */
     _Atomic uint64_t dropped;   /* signals whose sample found the ring full; only ever grows */
     char name[HPP_THREAD_NAME]; /* set by the thread when it ends; until then the writer asks the kernel */
     /* the writer's own */
@@ -49,6 +51,7 @@ struct hpp_sampler {
     _Atomic uint64_t stale;          /* signals for a thread that had ended */
     _Atomic uint64_t unsampled;      /* threads that got no timer */
     _Atomic uint64_t blocked;        /* weight of signals that the program took by sigwait, all blocked */
+    _Atomic int64_t unsampled_ns;    /* CPU time of ended threads that no signal stands for */
     _Atomic uint32_t epoch;          /* moves before and after each dlclose */
     atomic_int sandboxed;            /* a seccomp filter stands: no system calls in the program */
     atomic_int stopped;              /* no thread may be armed any more */
@@ -79,6 +82,11 @@ int hpp_slot_is_value(uint64_t value);
 /* Starts the slot's thread's CPU timer, first signal after a random part of the period. Called by that
  * thread. Returns 0, or -errno: then the thread is counted as unsampled, but keeps its slot. */
 int hpp_timer_arm(struct hpp_slot *slot);
+
+/* Adds what the calling thread, whose slot this is, has used and no signal stands for to unsampled_ns: time
+ * with the signal blocked, or less than a tick. First phases are random, so over many threads a sampler
+ * that misses nothing adds nothing. */
+void hpp_timer_account(const struct hpp_slot *slot);
 
 /* Stops and deletes the timer. Any thread of the process. */
 void hpp_timer_disarm(struct hpp_slot *slot);

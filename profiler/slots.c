@@ -34,6 +34,7 @@ void hpp_sampler_after_fork(void)
     atomic_store(&hpp_sampler.stale, 0);
     atomic_store(&hpp_sampler.unsampled, 0);
     atomic_store(&hpp_sampler.blocked, 0);
+    atomic_store(&hpp_sampler.unsampled_ns, 0);
     hpp_sampler.pid = hpp_sys_getpid();
 }
 
@@ -65,6 +66,7 @@ static struct hpp_slot *prepare(uint32_t index)
     slot->name[0] = 0;
     slot->named_at = 0;
     slot->root_fp = 0;
+    slot->weight = 0;
     slot->value = MARK << 48 | (uint64_t)generation << INDEX_BITS | index;
     return slot;
 }

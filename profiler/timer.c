@@ -40,6 +40,7 @@ int hpp_timer_arm(struct hpp_slot *slot)
     int timer = -1;
     long error = -ECANCELED;
 
+    slot->cpu_begin = hpp_sys_now(CLOCK_THREAD_CPUTIME_ID);
     atomic_store(&slot->state, HPP_SLOT_ACTIVE);
     if (!atomic_load(&hpp_sampler.stopped))
         error = HPP_SYSCALL(timer_create, CLOCK_THREAD_CPUTIME_ID, &event, &timer, 0, 0, 0);
@@ -52,6 +53,13 @@ int hpp_timer_arm(struct hpp_slot *slot)
         atomic_fetch_add(&hpp_sampler.unsampled, 1);
     }
     return (int)error;
+}
+
+void hpp_timer_account(const struct hpp_slot *slot)
+{
+    int64_t used = (int64_t)(hpp_sys_now(CLOCK_THREAD_CPUTIME_ID) - slot->cpu_begin);
+
+    atomic_fetch_add(&hpp_sampler.unsampled_ns, used - (int64_t)(slot->weight * hpp_sampler.period));
 }
 
 void hpp_timer_disarm(struct hpp_slot *slot)

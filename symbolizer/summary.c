@@ -53,6 +53,7 @@ void hpp_summary_make(struct hpp_summary *summary, const struct hpp_profile *pro
     summary->dropped = hpp_profile_sum(profile, "hpprof.lost", "dropped");
     summary->stale = hpp_profile_sum(profile, "hpprof.lost", "stale");
     summary->threads = hpp_profile_sum(profile, "hpprof.lost", "threads");
+    summary->unsampled = hpp_profile_sum(profile, "hpprof.lost", "unsampled");
     summary->blocked = hpp_profile_sum(profile, "hpprof.lost", "blocked");
     summary->write_errors = hpp_profile_sum(profile, "hpprof.lost", "write_errors");
     summary->lost_weight = hpp_profile_sum(profile, "hpprof.lost", "lost_weight");
@@ -77,7 +78,7 @@ void hpp_summary_free(struct hpp_summary *summary)
     *summary = (struct hpp_summary){0};
 }
 
-void hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary)
+bool hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary)
 {
     const struct {
         uint64_t count;
@@ -86,6 +87,10 @@ void hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary)
         {summary->dropped, "sample dropped (ring full)", "samples dropped (ring full)"},
         {summary->stale, "late signal of an ended thread", "late signals of ended threads"},
         {summary->threads, "thread not sampled", "threads not sampled"},
+        {summary->unsampled, "sample's time in threads too short, or with signals blocked",
+         "samples' time in threads too short, or with signals blocked"},
+        {summary->blocked, "sample of a thread that waited for signals",
+         "samples of threads that waited for signals"},
         {summary->lost_weight, "sample that could not be written", "samples that could not be written"},
         {summary->write_errors, "failed write", "failed writes"}};
     const char *before = "Lost: ";
@@ -98,6 +103,7 @@ void hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary)
         }
     if (*before == ',')
         fputs(".\n", out);
+    return *before == ',';
 }
 
 void hpp_summary_print_remap(FILE *out, const struct hpp_summary *summary)

@@ -17,7 +17,7 @@ struct hpp_summary_image {
 struct hpp_summary {
     size_t processes, ends; /* processes in the profile, and how many of them came to their end */
     uint64_t frequency;     /* of the first process; 0: not known */
-    uint64_t dropped, stale, threads, blocked, write_errors, lost_weight;
+    uint64_t dropped, stale, threads, unsampled, blocked, write_errors, lost_weight;
     uint64_t eligible_kib, huge_kib;
     struct hpp_summary_image *images;
     size_t image_count, image_room;
@@ -26,8 +26,8 @@ struct hpp_summary {
 void hpp_summary_make(struct hpp_summary *summary, const struct hpp_profile *profile);
 void hpp_summary_free(struct hpp_summary *summary);
 
-/* Prints what was lost: one line, or nothing if nothing was. */
-void hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary);
+/* Prints what was lost: one line, or nothing if nothing was. Returns whether anything was. */
+bool hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary);
 
 /* Prints the text on huge pages: a line of totals, then a line an image; nothing if none was eligible. */
 void hpp_summary_print_remap(FILE *out, const struct hpp_summary *summary);
