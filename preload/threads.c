@@ -30,6 +30,7 @@ void hpp_thread_begin(uint64_t low, uint64_t end, uint64_t root_fp)
     slot->stack_low = low;
     slot->stack_end = end;
     slot->root_fp = root_fp;
+    HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);
     hpp_timer_arm(slot);
 }
 

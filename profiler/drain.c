@@ -89,34 +89,39 @@ static int has_unknown(const struct hpp_slot *slot, const uint64_t *record)
            !(stop >= slot->stack_low && stop < slot->stack_end) && !hpp_image_find(map, stop - 1);
 }
 
-/* The thread's name as a string of the profile; asked for once a flush. */
-static uint32_t thread_name(struct hpp_slot *slot)
+/* Asks the kernel for the present name of the target's thread TID. Returns whether it told. */
+static int read_name(int tid, char name[HPP_THREAD_NAME + 1])
 {
-    char path[64], name[HPP_THREAD_NAME + 1];
+    char path[64];
     struct hpp_text text = HPP_TEXT(path);
     long fd, count;
 
-    if (slot->named_at == hpp_writer.flushes + 1)
-        return slot->name_index;
     hpp_text_put(&text, "/proc/");
     hpp_text_put_number(&text, (uint64_t)hpp_writer.target);
     hpp_text_put(&text, "/task/");
-    hpp_text_put_number(&text, (uint64_t)slot->tid);
+    hpp_text_put_number(&text, (uint64_t)tid);
     hpp_text_put(&text, "/comm");
-    if (atomic_load(&slot->state) == HPP_SLOT_ENDED && slot->name[0]) {
-        slot->name_index = hpp_aggregate_string(&hpp_writer.aggregate, slot->name);
-    } else {
-        fd = hpp_sys_open(path, O_RDONLY, 0);
-        count = fd < 0 ? 0 : hpp_sys_read((int)fd, name, sizeof name - 1);
-        if (fd >= 0)
-            hpp_sys_close((int)fd);
-        if (count > 0) {
-            name[name[count - 1] == '\n' ? count - 1 : count] = 0;
-            slot->name_index = hpp_aggregate_string(&hpp_writer.aggregate, name);
-        } else if (!slot->named_at) {
-            slot->name_index = 0;
-        }
-    }
+    fd = hpp_sys_open(path, O_RDONLY, 0);
+    count = fd < 0 ? 0 : hpp_sys_read((int)fd, name, HPP_THREAD_NAME);
+    if (fd >= 0)
+        hpp_sys_close((int)fd);
+    if (count <= 0)
+        return 0;
+    name[name[count - 1] == '\n' ? count - 1 : count] = 0;
+    return 1;
+}
+
+/* The thread's name as a string of the profile; asked for once a flush. */
+static uint32_t thread_name(struct hpp_slot *slot)
+{
+    char name[HPP_THREAD_NAME + 1];
+    int told;
+
+    if (slot->named_at == hpp_writer.flushes + 1)
+        return slot->name_index;
+    told =
+        hpp_writer.proc_is_ours && atomic_load(&slot->state) != HPP_SLOT_ENDED && read_name(slot->tid, name);
+    slot->name_index = hpp_aggregate_string(&hpp_writer.aggregate, told ? name : slot->name);
     slot->named_at = hpp_writer.flushes + 1;
     return slot->name_index;
 }
@@ -254,8 +259,10 @@ int hpp_writer_flush(const char *cause)
         return 0;
     if (!cause) {
         end_dead_threads();
-        hpp_unsampled_look(writer->target);
-        hpp_sandbox_look(writer->target);
+        if (writer->proc_is_ours) {
+            hpp_unsampled_look(writer->target);
+            hpp_sandbox_look(writer->target);
+        }
         scan_images(writer->last_flush);
     }
     comment_losses(cause != NULL);

@@ -33,7 +33,7 @@ struct hpp_slot {
     uint64_t cpu_begin;         /* the thread's CPU clock when its timer was armed, ns */
     uint64_t weight;            /* of all signals of this thread, dropped or not; the handler's */
     _Atomic uint64_t dropped;   /* signals whose sample found the ring full; only ever grows */
-    char name[HPP_THREAD_NAME]; /* set by the thread when it ends; until then the writer asks the kernel */
+    char name[HPP_THREAD_NAME]; /* as the thread saw it when it began, and when it ended */
     /* the writer's own */
     uint64_t dropped_told; /* how many of the dropped the profile knows of */
     uint32_t name_index;   /* the name as a string of the profile */

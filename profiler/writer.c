@@ -74,6 +74,18 @@ static void close_all_but(int keep)
             hpp_sys_close(fd);
 }
 
+/* Whether /proc shows the process ids that we see: not in a namespace of ids without a /proc of its own. */
+static int proc_is_ours(void)
+{
+    char link[16], number[16];
+    struct hpp_text text = HPP_TEXT(number);
+    long length = HPP_SYSCALL(readlinkat, AT_FDCWD, "/proc/self", link, sizeof link - 1, 0, 0);
+
+    link[length > 0 ? length : 0] = 0;
+    hpp_text_put_number(&text, (uint64_t)hpp_sys_getpid());
+    return hpp_text_equal(link, number);
+}
+
 static void become_own_process(void)
 {
     int none = 0;
@@ -84,6 +96,7 @@ static void become_own_process(void)
     close_all_but(hpp_writer.file.fd);
     HPP_SYSCALL(chdir, "/", 0, 0, 0, 0, 0);
     HPP_SYSCALL(sched_setscheduler, 0, SCHED_OTHER, &none, 0, 0, 0);
+    hpp_writer.proc_is_ours = proc_is_ours();
     hpp_writer.pidfd = (int)HPP_SYSCALL(pidfd_open, hpp_writer.target, 0, 0, 0, 0, 0);
 }
 
@@ -98,6 +111,44 @@ static int target_died(long ns)
     return HPP_SYSCALL(kill, hpp_writer.target, 0, 0, 0, 0, 0) == -ESRCH;
 }
 
+/* Field 23 of /proc/NAME/stat (proc_pid_stat(5)): the size of its memory, which anybody may read. */
+static uint64_t memory_size(const char *path)
+{
+    char text[1024];
+    const char *at = text, *name_end = NULL;
+    uint64_t size = 0;
+    long fd = hpp_sys_open(path, O_RDONLY, 0);
+    long count = fd < 0 ? fd : hpp_sys_read((int)fd, text, sizeof text - 1);
+
+    if (fd >= 0)
+        hpp_sys_close((int)fd);
+    text[count > 0 ? count : 0] = 0;
+    for (; *at; at++)
+        if (*at == ')')
+            name_end = at;
+    at = name_end ? name_end + 1 : "";
+    for (int field = 2; *at && field < 23; at++)
+        field += *at == ' ';
+    for (; *at >= '0' && *at <= '9'; at++)
+        size = size * 10 + (uint64_t)(*at - '0');
+    return size;
+}
+
+/* Whether the target's memory has the size of ours: one look can fall between two changes. */
+static int has_same_size(void)
+{
+    char path[64];
+    struct hpp_text text = HPP_TEXT(path);
+
+    hpp_text_put(&text, "/proc/");
+    hpp_text_put_number(&text, (uint64_t)hpp_writer.target);
+    hpp_text_put(&text, "/stat");
+    for (int tries = 0; tries < 5; tries++)
+        if (memory_size(path) == memory_size("/proc/self/stat"))
+            return 1;
+    return 0;
+}
+
 /* Whether thread TID of the target has our memory: the same word at the same address. */
 static int shares_memory(int tid)
 {
@@ -108,8 +159,9 @@ static int shares_memory(int tid)
 
     cookie = own;
     count = HPP_SYSCALL(process_vm_readv, tid, &local, 1, &remote, 1, 0);
-    if (count == -EPERM || count == -ENOSYS)
-        return 1; /* we may not look: believe it, the pidfd will tell of its end */
+    if (count == -EPERM ||
+        count == -ENOSYS) /* we may not look: it changed its user, or became another's program */
+        return !hpp_writer.proc_is_ours || has_same_size();
     return count == sizeof seen && seen == own;
 }
 
@@ -123,6 +175,8 @@ static int target_execed(void)
 
     if (shares_memory(hpp_writer.target))
         return 0;
+    if (!hpp_writer.proc_is_ours)
+        return 1;
     hpp_text_put(&text, "/proc/");
     hpp_text_put_number(&text, (uint64_t)hpp_writer.target);
     hpp_text_put(&text, "/task");

@@ -31,6 +31,7 @@ struct hpp_writer {
 
     /* the writer's own */
     int pidfd;
+    int proc_is_ours; /* /proc/PID is the process PID */
     uint64_t last_flush;
     uint64_t last_scan;
     uint64_t scan_interval;
