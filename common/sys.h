@@ -4,6 +4,7 @@
 #define HPP_COMMON_SYS_H
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -101,6 +102,19 @@ static inline uint64_t hpp_sys_now(clockid_t clock)
     struct timespec now = {0, 0};
     HPP_SYSCALL(clock_gettime, clock, &now, 0, 0, 0, 0);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Futexes on 32-bit words that two processes with one memory share. */
+static inline void hpp_sys_futex_wake(void *word)
+{
+    HPP_SYSCALL(futex, word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+}
+
+/* Sleeps while *WORD is VALUE, for at most NS. */
+static inline void hpp_sys_futex_wait(void *word, uint32_t value, uint64_t ns)
+{
+    struct timespec timeout = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    HPP_SYSCALL(futex, word, FUTEX_WAIT, value, &timeout, 0, 0);
 }
 
 /* Sets the calling thread's signal mask to *MASK and gives the old one to *OLD (either may be NULL). */

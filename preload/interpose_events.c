@@ -1,12 +1,14 @@
-/* dlclose and prctl: events that the agent must hear of at once. Runs on the target's threads, in place of
- * the real functions, which it always calls. */
+/* dlclose, prctl, wait for whatever child: events that the agent must hear of at once. Runs on the target's
+ * threads, in place of the real functions, which it always calls. */
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "preload/agent.h"
 #include "preload/interpose.h"
 #include "profiler/sampler.h"
+#include "profiler/writer.h"
 
 int dlclose(void *handle);
 
@@ -42,4 +44,35 @@ EXPORT int prctl(int option, ...)
     if (result < 0)
         atomic_store(&hpp_sampler.sandboxed, before);
     return result;
+}
+
+/* Before a wait that would see the writer too. */
+static void before_wait(int options)
+{
+    if (options & (__WALL | __WCLONE) && hpp_agent_is_active())
+        hpp_writer_hide();
+}
+
+EXPORT pid_t wait4(pid_t pid, int *status, int options, struct rusage *usage)
+{
+    before_wait(options);
+    return REAL(wait4)(pid, status, options, usage);
+}
+
+EXPORT pid_t wait3(int *status, int options, struct rusage *usage)
+{
+    before_wait(options);
+    return REAL(wait3)(status, options, usage);
+}
+
+EXPORT pid_t waitpid(pid_t pid, int *status, int options)
+{
+    before_wait(options);
+    return REAL(waitpid)(pid, status, options);
+}
+
+EXPORT int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+    before_wait(options);
+    return REAL(waitid)(type, id, info, options);
 }

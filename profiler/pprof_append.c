@@ -2,6 +2,7 @@
 #include "profiler/pprof_append.h"
 
 #include <errno.h>
+#include <sys/file.h>
 
 #include "common/sys.h"
 #include "common/text.h"
@@ -318,4 +319,23 @@ void hpp_pprof_close(struct hpp_pprof_file *file)
         HPP_SYSCALL(unlinkat, AT_FDCWD, file->path, 0, 0, 0, 0);
     hpp_sys_close(file->fd);
     file->fd = -1;
+}
+
+void hpp_pprof_reopen(struct hpp_pprof_file *file, int lock)
+{
+    long fd;
+
+    if (file->fd < 0)
+        return;
+    fd = hpp_sys_open(file->path, O_WRONLY | O_NOFOLLOW, 0);
+    if (fd < 0) {
+        file->fd = -1;
+        file->size = 0;
+        file->has_head = 0;
+        file->strings = file->locations = file->segments = file->comments = 0;
+        return;
+    }
+    if (lock)
+        HPP_SYSCALL(flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
+    file->fd = (int)fd;
 }

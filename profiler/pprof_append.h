@@ -40,6 +40,10 @@ void hpp_pprof_comment(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
  * chunk, and the next call tries again with everything. */
 int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate);
 
+/* Opens the file again, if it was open in a writer that has ended; locked (flock) if LOCK. Where that
+ * fails, the next chunk begins a new file. */
+void hpp_pprof_reopen(struct hpp_pprof_file *file, int lock);
+
 /* After the last chunk: a file that could not take even one is removed again. */
 void hpp_pprof_close(struct hpp_pprof_file *file);
 

@@ -1,4 +1,4 @@
-/* The writer process: its birth, its waiting, its end. See writer.h; the work itself is in drain.c. */
+/* The writer process: how it becomes one, its waiting, its end. See writer.h; its work is in drain.c. */
 #include "profiler/writer.h"
 
 #include <errno.h>
@@ -6,17 +6,13 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 
 #include "common/sys.h"
 #include "common/text.h"
 #include "profiler/sampler.h"
 #include "profiler/signal_safe.h"
 
-#define MS           1000000ull
-#define STACK_SIZE   (128u << 10)
-#define TLS_SIZE     (16u << 10) /* libc's thread-local variables lie below the thread pointer */
-#define THREAD_BLOCK 4096u       /* and its thread descriptor above */
+#define MS 1000000ull
 
 #define TICK_SOON      (10 * MS)
 #define TICK_BUSY      (50 * MS)
@@ -24,7 +20,6 @@
 #define BUSY_FOR       (2000 * MS) /* after the last sample */
 #define FLUSH_FIRST    (250 * MS)
 #define FLUSH_INTERVAL (1000 * MS)
-#define FINISH_SECONDS 5
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -46,19 +41,6 @@ struct futex_waiter {
 #define FUTEX_WAITER_32 2
 
 struct hpp_writer hpp_writer;
-
-static void futex_wake_all(void *word)
-{
-    HPP_SYSCALL(futex, word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
-}
-
-static long futex_wait(void *word, uint32_t value, uint64_t ns)
-{
-    struct timespec timeout = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
-    return HPP_SYSCALL(futex, word, FUTEX_WAIT, value, &timeout, 0, 0);
-}
-
-/* ---- in the writer process -------------------------------------------------------------------------- */
 
 /* Closes every descriptor but KEEP (-1: none): they are the target's. */
 static void close_all_but(int keep)
@@ -203,7 +185,7 @@ static const char *end_cause(void)
 {
     struct hpp_writer *writer = &hpp_writer;
 
-    if (atomic_load(&writer->stop))
+    if (atomic_load(&writer->stop) == HPP_WRITER_END)
         return "exit";
     if (target_died(0))
         return "died";
@@ -211,7 +193,7 @@ static const char *end_cause(void)
         return NULL;
     } else if (writer->main_tid) {
         /* the kernel woke one waiter: should that have been us, a joiner still waits */
-        futex_wake_all(writer->main_tid);
+        hpp_sys_futex_wake(writer->main_tid);
         writer->main_tid = NULL;
     }
     if (!target_execed())
@@ -234,25 +216,26 @@ static void wait_for_target(uint32_t wake, uint64_t ns)
 
     if (tid && HPP_SYSCALL(futex_waitv, waiters, 2, 0, &timeout, CLOCK_MONOTONIC, 0) != -ENOSYS)
         return;
-    futex_wait(&writer->wake, wake, ns < TICK_BUSY ? ns : TICK_BUSY);
+    hpp_sys_futex_wait(&writer->wake, wake, ns < TICK_BUSY ? ns : TICK_BUSY);
 }
 
-static int run(void *unused)
+int hpp_writer_run(void *unused)
 {
     struct hpp_writer *writer = &hpp_writer;
     const char *cause = NULL;
-    int soon;
+    int soon, hands_over;
 
     (void)unused;
     become_own_process();
-    while (!cause) {
+    for (;;) {
         uint32_t wake = atomic_load(&writer->wake);
         uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
         uint64_t interval = writer->flushes ? FLUSH_INTERVAL : FLUSH_FIRST;
 
         cause = end_cause();
+        hands_over = atomic_load(&writer->stop) == HPP_WRITER_HAND_OVER;
         soon = hpp_writer_drain();
-        if (cause)
+        if (cause || hands_over)
             break;
         if (writer->aggregate.first && now - writer->last_flush >= interval)
             hpp_writer_flush(NULL);
@@ -261,94 +244,9 @@ static int run(void *unused)
                                                                      : TICK_IDLE);
     }
     hpp_writer_flush(cause);
-    if (!writer->always_write)
+    if (!writer->always_write && !hands_over)
         hpp_pprof_close(&writer->file);
     atomic_store(&writer->done, 1);
-    futex_wake_all(&writer->done);
+    hpp_sys_futex_wake(&writer->done);
     return 0;
-}
-
-/* ---- in the target ---------------------------------------------------------------------------------- */
-
-/* Where the kernel clears the calling thread's id when it goes (libc's own word: pthread_join). */
-static uint32_t *tid_address(void)
-{
-    uint32_t *address = NULL;
-    return HPP_SYSCALL(prctl, PR_GET_TID_ADDRESS, &address, 0, 0, 0, 0) ? NULL : address;
-}
-
-int hpp_writer_start(void)
-{
-    const uint64_t all = UINT64_MAX;
-    uint64_t mask;
-    uint8_t *memory = hpp_arena_map(STACK_SIZE + TLS_SIZE + THREAD_BLOCK);
-    void **thread;
-    long pid;
-
-    hpp_writer.pid = 0;
-    if (!memory)
-        return -ENOMEM;
-    HPP_SYSCALL(madvise, memory, STACK_SIZE + TLS_SIZE + THREAD_BLOCK, MADV_DONTFORK, 0, 0, 0);
-    thread = (void **)(memory + STACK_SIZE + TLS_SIZE);
-    thread[0] = thread[2] = thread; /* tcbhead_t: tcb, self (System V ABI for x86-64: %fs:0 is itself) */
-    hpp_writer.target = hpp_sys_getpid();
-    hpp_writer.main_tid = tid_address();
-    hpp_writer.last_flush = hpp_writer.last_scan = hpp_writer.last_sample = hpp_sys_now(CLOCK_MONOTONIC);
-    hpp_writer.scan_interval = TICK_BUSY;
-    /* the writer is born with every signal blocked: none of the target's handlers may run in it */
-    hpp_sys_sigmask(SIG_SETMASK, &all, &mask);
-    pid = hpp_arch_clone(CLONE_VM | CLONE_UNTRACED | CLONE_SETTLS, memory + STACK_SIZE, thread, run, NULL);
-    hpp_sys_sigmask(SIG_SETMASK, &mask, NULL);
-    if (pid < 0) {
-        hpp_sys_munmap((uint64_t)(uintptr_t)memory, STACK_SIZE + TLS_SIZE + THREAD_BLOCK);
-        return (int)pid;
-    }
-    hpp_writer.pid = (int)pid;
-    return 0;
-}
-
-/* The process ends: takes leave of the writer, and of those of the programs it was before an exec, so
- * that they are no work for whoever adopts them. Bounded; the writer has nothing more to do. */
-static void reap_writers(void)
-{
-    for (int tries = 0; tries < 1000; tries++) {
-        long pid = HPP_SYSCALL(wait4, -1, NULL, WNOHANG | __WCLONE, NULL, 0, 0);
-        if (pid < 0)
-            return;
-        if (pid == 0)
-            HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
-    }
-}
-
-/* Whether the writer process itself is gone: someone killed it. */
-static int writer_died(void)
-{
-    return HPP_SYSCALL(wait4, hpp_writer.pid, NULL, WNOHANG | __WCLONE, NULL, 0, 0) == hpp_writer.pid;
-}
-
-int hpp_writer_finish(void)
-{
-    struct hpp_writer *writer = &hpp_writer;
-    uint64_t until = hpp_sys_now(CLOCK_MONOTONIC) + FINISH_SECONDS * 1000 * MS;
-
-    if (!writer->pid) {
-        hpp_writer_drain();
-        hpp_writer_flush("exit");
-        hpp_pprof_close(&writer->file);
-        return writer->file.last_error;
-    }
-    atomic_store(&writer->stop, 1);
-    atomic_fetch_add(&writer->wake, 1);
-    futex_wake_all(&writer->wake);
-    while (!atomic_load(&writer->done)) {
-        futex_wait(&writer->done, 0, TICK_BUSY);
-        if (atomic_load(&writer->done))
-            break;
-        if (writer_died())
-            return -ECHILD;
-        if (hpp_sys_now(CLOCK_MONOTONIC) > until)
-            return -ETIMEDOUT;
-    }
-    reap_writers();
-    return writer->file.last_error;
 }

@@ -9,6 +9,13 @@
 #include "profiler/aggregate.h"
 #include "profiler/pprof_append.h"
 
+/* What the target wants of the writer. */
+enum hpp_writer_wish {
+    HPP_WRITER_RUN,
+    HPP_WRITER_END,       /* write all, say that it is the end, and go */
+    HPP_WRITER_HAND_OVER, /* write all and go: another takes over */
+};
+
 struct hpp_writer {
     /* set up by start-up code */
     struct hpp_aggregate aggregate;
@@ -26,6 +33,7 @@ struct hpp_writer {
     _Atomic uint32_t stop;      /* the target ends: write all and go */
     _Atomic uint32_t done;      /* futex: the file is complete */
     _Atomic(const char *) note; /* a constant text for a comment hpprof.note, or NULL */
+    atomic_int is_hidden;       /* it is not the target's child */
     int pid;                    /* the writer's; 0 if there is none */
     uint32_t *main_tid;         /* cleared by the kernel when the main thread exits or execs; or NULL */
 
@@ -52,6 +60,15 @@ int hpp_writer_start(void);
  * most. Returns 0, or -errno if the profile could not be written (then hpp_writer.file names it), or
  * -ETIMEDOUT. */
 int hpp_writer_finish(void);
+
+/* Makes the writer nobody's child, for a program that is about to wait for any child of whatever kind
+ * (__WALL, as debuggers do) and would wait for the writer as well. One that can be waited for is
+ * otherwise better: where it is not, its end leaves a zombie in a container whose first process does
+ * not reap. Nothing is lost in between: the rings hold it. */
+void hpp_writer_hide(void);
+
+/* The writer process. */
+int hpp_writer_run(void *unused);
 
 /* The body of the writer process, and of hpp_writer_finish where there is none. Draining returns whether
  * a ring was so full that the next drain should come soon; flushing, with CAUSE (not NULL) for the last
