@@ -59,6 +59,19 @@ static int number(const char **at, unsigned base, char stop, uint64_t *value)
     return 0;
 }
 
+/* The kernel writes a newline in a path as \012. */
+static void unescape(char *path)
+{
+    char *to = path;
+
+    for (const char *from = path; *from; to++) {
+        const char *after = hpp_text_after(from, "\\012");
+        *to = after ? '\n' : *from;
+        from = after ? after : from + 1;
+    }
+    *to = 0;
+}
+
 static int parse(char *text, struct hpp_maps_line *line)
 {
     static const char deleted[] = " (deleted)";
@@ -81,6 +94,7 @@ static int parse(char *text, struct hpp_maps_line *line)
     while (*at == ' ')
         at++;
     line->path = text + (at - text);
+    unescape(line->path);
     length = hpp_text_length(line->path);
     if (length > sizeof deleted - 1 && hpp_text_equal(line->path + length - (sizeof deleted - 1), deleted))
         line->path[length - (sizeof deleted - 1)] = 0;

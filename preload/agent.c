@@ -75,6 +75,7 @@ static int start_writer(const char *folder, int inherited)
     writer->file.fd = -1;
     writer->file.period = hpp_sampler.period;
     writer->file.started = hpp_sys_now(CLOCK_REALTIME);
+    writer->file.begun = hpp_sys_now(CLOCK_MONOTONIC);
     writer->file.scratch.no_fork = 1;
     writer->always_write = agent.options.session != NULL;
     hpp_output_path(&writer->file, &agent.options, folder, hpp_text_base_name(agent.program),
@@ -115,7 +116,7 @@ static void after_fork_in_child(void)
         agent.started = 0;
     if (!agent.started)
         return;
-    hpp_sampler_after_fork();
+    hpp_sampler_after_fork(hpp_thread_code_before_fork());
     hpp_checked_read_after_fork();
     hpp_writer = (struct hpp_writer){0};
     sampled = !atomic_load(&hpp_sampler.stopped) && !start_writer(agent.folder, 1);
@@ -140,6 +141,19 @@ static int find_images(void)
     agent.program = own ? own->segment->image->path : "unknown";
     atomic_store(&hpp_sampler.code, map);
     return 0;
+}
+
+static void tell_no_images(int error)
+{
+    char line[128];
+    struct hpp_text text = HPP_TEXT(line);
+
+    if (agent.options.first)
+        return; /* the first process has said it */
+    hpp_text_put(&text, "hpprof: no profile: /proc/self/maps: ");
+    hpp_text_put(&text, hpp_text_error(error));
+    hpp_text_put(&text, "\n");
+    hpp_tell(&text);
 }
 
 /* Sampling of the main thread, on the stack that ends with the kernel's strings. */
@@ -197,13 +211,20 @@ static int is_second_copy(void)
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
+    int error;
+
     (void)argc, (void)argv;
     if (getauxval(AT_SECURE) || hpp_arch_is_valgrind() || is_second_copy())
         return;
     hpp_tell_init();
     hpp_agent_options_read(environment, &agent.options);
-    if (keep_options() || hpp_sampler_init() || find_images())
+    if (keep_options() || hpp_sampler_init())
         return;
+    error = find_images();
+    if (error) {
+        tell_no_images(error);
+        return;
+    }
     if (!hpp_text_matches(agent.options.programs, hpp_text_base_name(agent.program)))
         return;
     hpp_sampler.period = 1000000000u / agent.options.frequency;

@@ -12,7 +12,8 @@
 static __thread struct {
     struct hpp_slot *slot;
     uint64_t stack_low, stack_end, root_fp;
-    uint64_t mask;
+    uint64_t mask;                   /* before the fork */
+    const struct hpp_code_map *code; /* the same */
 } the_thread __attribute__((tls_model("initial-exec")));
 
 static const uint64_t profile_signal = 1ull << (SIGPROF - 1);
@@ -64,10 +65,18 @@ void hpp_thread_set_root(uint64_t root_fp)
 void hpp_thread_before_fork(void)
 {
     hpp_sys_sigmask(SIG_BLOCK, &profile_signal, &the_thread.mask);
+    atomic_fetch_add(&hpp_sampler.forking, 1);
+    the_thread.code = atomic_load(&hpp_sampler.code);
+}
+
+const struct hpp_code_map *hpp_thread_code_before_fork(void)
+{
+    return the_thread.code;
 }
 
 void hpp_thread_after_fork_in_parent(void)
 {
+    atomic_fetch_sub(&hpp_sampler.forking, 1);
     hpp_sys_sigmask(SIG_SETMASK, &the_thread.mask, NULL);
 }
 

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+struct hpp_code_map;
+
 /* Begins sampling the calling thread, whose stack is [LOW, END) and whose first function was called by
  * a function of ours with the frame ROOT_FP (0 if that is not known yet). */
 void hpp_thread_begin(uint64_t low, uint64_t end, uint64_t root_fp);
@@ -23,5 +25,8 @@ void hpp_thread_set_root(uint64_t root_fp);
 void hpp_thread_before_fork(void);
 void hpp_thread_after_fork_in_parent(void);
 void hpp_thread_after_fork_in_child(int sampled);
+
+/* In the child: the code map that was present before the fork. */
+const struct hpp_code_map *hpp_thread_code_before_fork(void);
 
 #endif

@@ -17,11 +17,13 @@
 #define SCAN_INTERVAL_MAX (1000 * MS)
 #define QUIET_TRIES       100
 
-/* Whether no handler can still have the map before the present one. */
+/* Whether no handler, and no fork that is copying it, can still have the map before the present one. */
 static int old_map_is_free(void)
 {
     uint32_t used = atomic_load(&hpp_sampler.slots_used);
 
+    if (atomic_load(&hpp_sampler.forking))
+        return 0;
     for (uint32_t i = 0; i < used; i++) {
         for (int tries = 0; atomic_load(&hpp_sampler.slots[i].busy); tries++) {
             if (tries == QUIET_TRIES)

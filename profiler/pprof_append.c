@@ -213,6 +213,15 @@ static int add_strings(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
 
 /* ---- the file --------------------------------------------------------------------------------------- */
 
+/* Whether PATH exists and is neither file nor link: a device stands for no file to be spared. */
+static int is_special(const char *path)
+{
+    struct stat status;
+
+    return !HPP_SYSCALL(newfstatat, AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW, 0, 0) &&
+           !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode);
+}
+
 /* Opens PATH, or PATH.1, PATH.2, …: the first that does not exist. */
 static int open_new(struct hpp_pprof_file *file)
 {
@@ -232,6 +241,8 @@ static int open_new(struct hpp_pprof_file *file)
             hpp_text_put_number(&path, attempt);
         }
         fd = hpp_sys_open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        if (fd == -EEXIST && !attempt && is_special(file->path))
+            return -EEXIST;
     }
     if (fd < 0) {
         file->path[length] = 0;
@@ -282,7 +293,7 @@ static int encode_and_write(struct hpp_pprof_file *file, struct hpp_aggregate *a
         error = add_strings(file, aggregate, &profile);
     if (error)
         return error;
-    profile.duration_nanos = (int64_t)(hpp_sys_now(CLOCK_REALTIME) - file->started);
+    profile.duration_nanos = (int64_t)(hpp_sys_now(CLOCK_MONOTONIC) - file->begun);
     size = hpp__pprof__profile__get_packed_size(&profile);
     bytes = hpp_arena_allocate(&file->scratch, size);
     if (!bytes)

@@ -17,6 +17,7 @@ struct hpp_pprof_file {
     uint64_t size;             /* bytes of whole chunks */
     uint64_t period;           /* ns */
     uint64_t started;          /* Unix time, ns */
+    uint64_t begun;            /* the same moment on CLOCK_MONOTONIC, which nobody sets back */
     uint64_t samples;          /* weight in whole chunks */
     uint64_t write_errors;     /* flushes that failed */
     int last_error;            /* -errno of the last failure, 0 if the last flush worked */

@@ -53,6 +53,7 @@ struct hpp_sampler {
     _Atomic uint64_t blocked;        /* weight of signals that the program took by sigwait, all blocked */
     _Atomic int64_t unsampled_ns;    /* CPU time of ended threads that no signal stands for */
     _Atomic uint32_t epoch;          /* moves before and after each dlclose */
+    atomic_int forking;              /* threads in fork(2): the present code map must stay as it is */
     atomic_int sandboxed;            /* a seccomp filter stands: no system calls in the program */
     atomic_int stopped;              /* no thread may be armed any more */
 };
@@ -62,8 +63,9 @@ extern struct hpp_sampler hpp_sampler;
 /* Makes the slots for this process. Start-up code. Returns 0 or -ENOMEM. */
 int hpp_sampler_init(void);
 
-/* Forgets all threads: in a fork child they do not exist. */
-void hpp_sampler_after_fork(void);
+/* Forgets all threads: in a fork child they do not exist. CODE is the map that was there before the fork:
+ * a later one may have been published while the memory was being copied. */
+void hpp_sampler_after_fork(const struct hpp_code_map *code);
 
 /* A slot for the calling thread, CLAIMED, with an empty ring; NULL if there is none (counted). The
  * caller fills the stack's bounds in and arms it. */

@@ -21,7 +21,7 @@ int hpp_sampler_init(void)
     return hpp_sampler.slots ? 0 : -ENOMEM;
 }
 
-void hpp_sampler_after_fork(void)
+void hpp_sampler_after_fork(const struct hpp_code_map *code)
 {
     uint32_t used = atomic_load(&hpp_sampler.slots_used);
 
@@ -31,6 +31,8 @@ void hpp_sampler_after_fork(void)
         uint64_t value = slot->value;
         *slot = (struct hpp_slot){.timer = -1, .value = value, .ring.words = words};
     }
+    atomic_store(&hpp_sampler.code, code);
+    atomic_store(&hpp_sampler.forking, 0);
     atomic_store(&hpp_sampler.stale, 0);
     atomic_store(&hpp_sampler.unsampled, 0);
     atomic_store(&hpp_sampler.blocked, 0);

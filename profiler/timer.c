@@ -64,9 +64,9 @@ void hpp_timer_account(const struct hpp_slot *slot)
 
 void hpp_timer_disarm(struct hpp_slot *slot)
 {
-    int timer = slot->timer;
+    /* the thread at its end and another at the process's end may meet here */
+    int timer = __atomic_exchange_n(&slot->timer, -1, __ATOMIC_SEQ_CST);
 
-    slot->timer = -1;
     if (timer >= 0)
         HPP_SYSCALL(timer_delete, timer, 0, 0, 0, 0, 0);
 }

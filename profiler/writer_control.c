@@ -75,16 +75,14 @@ int hpp_writer_start(void)
     return 0;
 }
 
-/* The process ends: takes leave of the writer, and of those of the programs it was before an exec, so
- * that they are no work for whoever adopts them. Bounded; the writer has nothing more to do. */
-static void reap_writers(void)
+/* The process ends: takes leave of the writer, so that it is no work for whoever adopts it. Bounded; the
+ * writer has nothing more to do. */
+static void reap_writer(void)
 {
-    for (int tries = 0; tries < 1000; tries++) {
-        long pid = HPP_SYSCALL(wait4, -1, NULL, WNOHANG | __WCLONE, NULL, 0, 0);
-        if (pid < 0)
+    for (int tries = 0; tries < 1000 && !hpp_writer.is_hidden; tries++) {
+        if (HPP_SYSCALL(wait4, hpp_writer.pid, NULL, WNOHANG | __WCLONE, NULL, 0, 0))
             return;
-        if (pid == 0)
-            HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
+        HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
     }
 }
 
@@ -131,7 +129,7 @@ int hpp_writer_finish(void)
     error = stop_writer(HPP_WRITER_END);
     if (error)
         return error;
-    reap_writers();
+    reap_writer();
     return writer->file.last_error;
 }
 

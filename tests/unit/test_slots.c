@@ -194,7 +194,7 @@ static void test_after_fork(void **state)
     slot->timer = 12345;
     put_sample(slot);
     assert_ptr_equal(hpp_slot_of(value), slot);
-    hpp_sampler_after_fork();
+    hpp_sampler_after_fork(atomic_load(&hpp_sampler.code));
     assert_int_equal(hpp_sampler.pid, getpid());
     assert_int_equal(hpp_sampler.unsampled, 0);
     assert_null(hpp_slot_of(value));
