@@ -213,13 +213,16 @@ static int add_strings(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
 
 /* ---- the file --------------------------------------------------------------------------------------- */
 
-/* Whether PATH exists and is neither file nor link: a device stands for no file to be spared. */
-static int is_special(const char *path)
+/* 0 if what exists at PATH is a file to be spared, -errno if it is nothing that a name beside it could stand
+ * for: a folder, a device. */
+static int is_spared(const char *path)
 {
     struct stat status;
 
-    return !HPP_SYSCALL(newfstatat, AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW, 0, 0) &&
-           !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode);
+    if (HPP_SYSCALL(newfstatat, AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW, 0, 0) ||
+        S_ISREG(status.st_mode) || S_ISLNK(status.st_mode))
+        return 0;
+    return S_ISDIR(status.st_mode) ? -EISDIR : -EEXIST;
 }
 
 /* Opens PATH, or PATH.1, PATH.2, …: the first that does not exist. */
@@ -241,8 +244,8 @@ static int open_new(struct hpp_pprof_file *file)
             hpp_text_put_number(&path, attempt);
         }
         fd = hpp_sys_open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-        if (fd == -EEXIST && !attempt && is_special(file->path))
-            return -EEXIST;
+        if (fd == -EEXIST && !attempt && is_spared(file->path))
+            return is_spared(file->path);
     }
     if (fd < 0) {
         file->path[length] = 0;

@@ -37,6 +37,7 @@ static int setup(void **state)
     hpp_writer.file.fd = -1;
     hpp_writer.file.period = 1000;
     hpp_writer.target = getpid();
+    hpp_writer.proc_is_ours = 1;
     snprintf(hpp_writer.file.path, sizeof hpp_writer.file.path, "%s/app.pb", folder);
     return 0;
 }

@@ -233,10 +233,10 @@ static void test_no_name_left(void **state)
     (void)state;
     memset(file.path, 'x', sizeof file.path - 1);
     fails(-ENAMETOOLONG);
-    snprintf(file.path, sizeof file.path, "%s", folder); /* a folder is no file, and its name is taken */
-    assert_int_equal(hpp_pprof_append(&file, &aggregate), 0);
-    assert_string_equal(file.path + strlen(folder), ".1");
-    unlink(file.path);
+    snprintf(file.path, sizeof file.path, "%s", folder); /* a folder is no file */
+    fails(-EISDIR);
+    snprintf(file.path, sizeof file.path, "/dev/full"); /* nor does a device have a neighbour */
+    fails(-EEXIST);
 }
 
 int main(void)
