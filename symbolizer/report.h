@@ -51,7 +51,7 @@ void hpp_report_print_text(FILE *out, const struct hpp_report *report, const str
  *   profile, program ("" if several), processes, ended_processes, frequency_hz, duration_ns, by, sort
  *   total_samples, total_ns
  *   unfinished_samples, unfinished_ns, truncated_samples, truncated_ns
- *   torn_bytes, lost {dropped, stale, threads, write_errors, lost_weight}
+ *   torn_bytes, lost {dropped, stale, threads, unsampled, blocked, write_errors, lost_weight}
  *   remap [{image, backend, ranges, asked_kib, huge_kib, ms, left_kib, reason}]
  *   row_count (before `rows` was cut), rows [{name, image, flat_ns, cum_ns, flat_samples, cum_samples}] */
 void hpp_report_print_json(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,

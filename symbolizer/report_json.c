@@ -32,8 +32,10 @@ static void print_head(FILE *out, const struct hpp_report *report, const struct 
             report->truncated.samples, report->truncated.ns, profile->torn_bytes);
     fprintf(out,
             "\"lost\":{\"dropped\":%" PRIu64 ",\"stale\":%" PRIu64 ",\"threads\":%" PRIu64
-            ",\"write_errors\":%" PRIu64 ",\"lost_weight\":%" PRIu64 "},",
-            summary->dropped, summary->stale, summary->threads, summary->write_errors, summary->lost_weight);
+            ",\"unsampled\":%" PRIu64 ",\"blocked\":%" PRIu64 ",\"write_errors\":%" PRIu64
+            ",\"lost_weight\":%" PRIu64 "},",
+            summary->dropped, summary->stale, summary->threads, summary->unsampled, summary->blocked,
+            summary->write_errors, summary->lost_weight);
 }
 
 static void print_remap(FILE *out, const struct hpp_summary *summary)
