@@ -64,6 +64,8 @@ behaves() {
 @test "abort" { behaves 'endings abort' 1 1 burn_main; }
 @test "SIGILL" { behaves 'endings trap' 1 1 burn_main; }
 @test "a strict seccomp sandbox, left by the exit call alone" { behaves 'endings strict' 1 1 burn_main work_in_sandbox; }
+@test "a seccomp filter that ends the process for any other call" { behaves 'endings filter' 1 1 burn_main work_in_sandbox; }
+@test "the same on a stack of its own" { behaves 'endings filter_coroutine' 1 1 burn_main work_in_sandbox; }
 @test "main ends by pthread_exit, a thread ends the process" { behaves 'endings main_thread_first' 1 1 burn_main burn_thread; }
 @test "main ends by pthread_exit, the last thread returns" { behaves 'endings last_thread' 1 1 burn_main burn_thread; }
 
@@ -97,14 +99,28 @@ behaves() {
 @test "counts its descriptors" { behaves 'descriptors list' 1 1 work; }
 @test "closes every descriptor and opens its own" { behaves 'descriptors daemon' 1 1 work; }
 @test "closes even the standard three" { behaves 'descriptors all' 1 1 work; }
+@test "100 descriptors at most, work on a stack of its own: the lowest number stays its own" {
+    ulimit -n 100
+    behaves 'descriptors coroutine' 1 1 work
+}
 @test "no system call is interrupted" { behaves 'descriptors syscalls' 1 1; }
 
 @test "has a SIGPROF handler and an ITIMER_PROF of its own" { behaves 'signals handler' 1 1; }
 @test "asks for SIGPROF's disposition, then sets the default" { behaves 'signals default' 1 1; }
 @test "ignores SIGPROF" { behaves 'signals ignored' 1 1; }
+@test "sigset" { behaves 'signals sigset' 1 1 work; }
+@test "__sigaction" { behaves 'signals __sigaction' 1 1 work; }
+@test "sigignore" { behaves 'signals sigignore' 1 1 work; }
+@test "siginterrupt" { behaves 'signals siginterrupt' 1 1 work; }
 @test "blocks all signals" { behaves 'signals blocked' 1 1 work; }
 @test "sigwait" { behaves 'signals sigwait' 1 1 work; }
+@test "sigtimedwait, sigwaitinfo and sigwait for all signals do not see ours, and what they hid is told" {
+    behaves 'signals sigwait_all' 1 1 work
+    profile_comments "$(find profiles -name '*.pb')" | tee comments
+    check "$(grep '^hpprof.lost ' comments | comment_field blocked | awk '{ n += $1 } END { print n }')" '>=' 450
+}
 @test "a signal stack" { behaves 'signals altstack' 1 1 work; }
+@test "a signal stack too small for more than one signal" { behaves 'signals small_altstack' 1 1 work; }
 @test "errno stays" { behaves 'signals errno' 1 1 run_errno; }
 
 # on_stack CASE ROOT: samples of the work on that stack, below ROOT, in both validations
@@ -123,5 +139,14 @@ on_stack() {
 @test "stacks deeper than what is recorded" { on_stack deep '^\[truncated\];(descend;)*work_inside$'; }
 @test "a stack of several MiB" { on_stack wide '(^|;)main;run_wide;work_inside$'; }
 @test "code without a file" { on_stack jit '(^|;)(main;run_jit;)?[^;]*(anon|unknown|0x)[^;]*$'; }
+@test "code without a file that grows" {
+    behaves 'stacks jit_grows' 1 1 work_main
+    check "$(folded_weight '(^|;)[^;]*anon[^;]*$' <folded)" '>=' 450
+}
 
 @test "a library loaded later, in samples by name" { behaves 'late run' 1 1 work_before plugin_work work_after; }
+@test "libraries loaded in turns where the other was" {
+    behaves 'late swap' 1 1 plugin_work plugin_two
+    check "$(folded_share '(^|;)plugin_two$' <folded)" '<=' 60
+    check "$(folded_share '(^|;)plugin_work$' <folded)" '<=' 60
+}

@@ -1,16 +1,19 @@
 /* A program that keeps account of its descriptors. `list` prints those it has at start, `daemon`
  * closes all but the standard three, opens its own, prints their numbers, works, and then proves
  * that nobody else used them; `all` closes even the standard three and tells its result by its exit
- * status; `syscalls` counts interrupted calls. The second argument gives seconds of CPU (default 0.3).
- * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls */
+ * status; `syscalls` counts interrupted calls; `coroutine` works on a stack of its own and then opens
+ * a file; `log` puts a file in the place of standard error. The second argument gives seconds of CPU (default
+ * 0.3). flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls */
 #include "burn.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { FILES = 24, PIPES = 8 };
@@ -106,10 +109,40 @@ static int run_syscalls(void)
     return 0;
 }
 
+static void coroutine(void)
+{
+    work(budget_seconds);
+}
+
+static int run_coroutine(void)
+{
+    static char stack[256 * 1024];
+    ucontext_t outside, inside;
+    getcontext(&inside);
+    inside.uc_stack.ss_sp = stack;
+    inside.uc_stack.ss_size = sizeof(stack);
+    inside.uc_link = &outside;
+    makecontext(&inside, coroutine, 0);
+    swapcontext(&outside, &inside);
+    printf("opened %d\n", open("/dev/null", O_RDONLY));
+    return 0;
+}
+
+static int run_log(void)
+{
+    close(2);
+    printf("log is %d\n", open("descriptors.log", O_CREAT | O_TRUNC | O_RDWR, 0644));
+    work(budget_seconds);
+    return write(2, "a line\n", 7) != 7;
+}
+
 static const struct {
     const char *name;
     int (*run)(void);
-} cases[] = {{"list", run_list}, {"daemon", run_daemon}, {"all", run_all}, {"syscalls", run_syscalls}};
+} cases[] = {
+    {"list", run_list},         {"daemon", run_daemon},       {"all", run_all},
+    {"syscalls", run_syscalls}, {"coroutine", run_coroutine}, {"log", run_log},
+};
 
 int main(int argc, char **argv)
 {

@@ -2,14 +2,17 @@
  * names.
  * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 static double seconds = 0.3;
@@ -77,15 +80,65 @@ static __attribute__((noinline)) void work_in_sandbox(uint64_t rounds)
     burn_sink = value;
 }
 
-static void end_strict(void)
+static uint64_t rounds_to_work(void)
 {
     uint64_t rounds = 0;
     for (double end = burn_clock() + seconds; burn_clock() < end; rounds += 100000)
         work_in_sandbox(100000);
+    return rounds;
+}
+
+static void end_strict(void)
+{
+    uint64_t rounds = rounds_to_work();
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
         printf("no sandbox\n");
     work_in_sandbox(rounds);
     syscall(SYS_exit, 12);
+}
+
+/* Where only these calls are allowed, any other ends the process. */
+static void work_behind_filter(void)
+{
+    static const unsigned allowed[] = {SYS_write, SYS_rt_sigreturn, SYS_exit_group};
+    enum { ALLOWED = sizeof(allowed) / sizeof(allowed[0]) };
+    struct sock_filter filter[1 + 2 * ALLOWED + 1] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+    struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+    uint64_t rounds = rounds_to_work();
+    for (int i = 0; i < ALLOWED; i++) {
+        filter[1 + 2 * i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], 0, 1);
+        filter[2 + 2 * i] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    }
+    filter[1 + 2 * ALLOWED] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        printf("no filter\n");
+    work_in_sandbox(rounds);
+}
+
+static void end_filter(void)
+{
+    work_behind_filter();
+    exit(13);
+}
+
+static void filter_and_leave(void)
+{
+    work_behind_filter();
+    _exit(14);
+}
+
+/* The same on a stack that is not the thread's. */
+static void end_filter_coroutine(void)
+{
+    static char stack[256 * 1024];
+    ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = stack;
+    context.uc_stack.ss_size = sizeof(stack);
+    context.uc_link = NULL;
+    makecontext(&context, filter_and_leave, 0);
+    setcontext(&context);
 }
 
 static void on_signal(int number)
@@ -147,6 +200,8 @@ static const struct {
     {"abort", end_abort},
     {"trap", end_trap},
     {"strict", end_strict},
+    {"filter", end_filter},
+    {"filter_coroutine", end_filter_coroutine},
     {"main_thread_first", end_main_thread_first},
     {"last_thread", end_last_thread},
 };

@@ -1,8 +1,10 @@
 /* Programs with ideas of their own about signals: `handler` takes SIGPROF and ITIMER_PROF for itself
- * and counts, `default` and `ignored` look at and set the disposition, `blocked` blocks every signal
- * while it works and looks for pending ones, `sigwait` takes its signals that way, `altstack` handles
- * one on an alternate stack, `errno` looks whether errno changes while it works. The second argument
- * gives seconds of CPU (default 0.3).
+ * and counts, `default` and `ignored` look at and set the disposition, `sigset`, `__sigaction`,
+ * `sigignore` and `siginterrupt` do so by these functions, `blocked` blocks every signal while it works
+ * and looks for pending ones, `sigwait` takes its signals that way, `sigwait_all` whatever comes,
+ * `altstack` handles one on an alternate stack, `small_altstack` has one that holds hardly anything,
+ * `errno` looks whether errno changes while it works. The second argument gives seconds of CPU
+ * (default 0.3).
  * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls */
 #include "burn.h"
 #include <errno.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -66,6 +69,59 @@ static int run_ignored(void)
     return 0;
 }
 
+/* ---- relics of System V and BSD: deprecated, and used all the same ---- */
+
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+static int run_sigset(void)
+{
+    void (*old)(int) = sigset(SIGPROF, SIG_DFL);
+    printf("SIGPROF was %s\n", old == SIG_DFL ? "default" : "not default");
+    work(budget_seconds);
+    printf("SIGPROF was %s\n", sigset(SIGPROF, on_signal) == SIG_DFL ? "default" : "not default");
+    raise(SIGPROF);
+    work(budget_seconds);
+    printf("handled %d, %s\n", (int)caught,
+           sigset(SIGPROF, SIG_HOLD) == on_signal ? "then held" : "not ours");
+    printf("then %s\n", sigset(SIGPROF, SIG_DFL) == SIG_HOLD ? "freed" : "not held");
+    work(budget_seconds);
+    return 0;
+}
+
+int __sigaction(int number, const struct sigaction *new, struct sigaction *old);
+
+static int run_inner_sigaction(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL}, seen;
+    __sigaction(SIGPROF, &action, &seen);
+    work(budget_seconds);
+    printf("SIGPROF was %s\n", seen.sa_handler == SIG_DFL ? "default" : "not default");
+    return 0;
+}
+
+static int run_sigignore(void)
+{
+    int result = sigignore(SIGPROF);
+    raise(SIGPROF);
+    work(budget_seconds);
+    printf("sigignore %d\n", result);
+    return 0;
+}
+
+static int run_siginterrupt(void)
+{
+    struct sigaction seen;
+    signal(SIGPROF, on_signal);
+    for (int interrupts = 1; interrupts >= 0; interrupts--) {
+        int result = siginterrupt(SIGPROF, interrupts);
+        sigaction(SIGPROF, NULL, &seen);
+        printf("siginterrupt %d: %s, restarts %d\n", result,
+               seen.sa_handler == on_signal ? "ours" : "not ours", !!(seen.sa_flags & SA_RESTART));
+        work(budget_seconds);
+    }
+    return 0;
+}
+
 static int run_blocked(void)
 {
     sigset_t all, old;
@@ -94,6 +150,34 @@ static int run_sigwait(void)
     return 0;
 }
 
+static void print_wait(const char *what, int result)
+{
+    printf("%s: %s\n", what, result < 0 ? strerror(errno) : strsignal(result));
+}
+
+/* A server's loop that takes every signal, none of which is ours; SIGPWR comes after SIGPROF where both
+ * are pending. */
+static int run_sigwait_all(void)
+{
+    struct timespec little = {0, 10000000};
+    int number = 0;
+    siginfo_t info;
+    sigset_t all;
+    work(budget_seconds);
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    work(budget_seconds);
+    print_wait("sigtimedwait", sigtimedwait(&all, &info, &little));
+    work(budget_seconds);
+    kill(getpid(), SIGPWR);
+    print_wait("sigwaitinfo", sigwaitinfo(&all, &info));
+    work(budget_seconds);
+    kill(getpid(), SIGPWR);
+    int result = sigwait(&all, &number);
+    print_wait("sigwait", result ? -1 : number);
+    return 0;
+}
+
 static int run_altstack(void)
 {
     stack_t stack = {.ss_size = (size_t)sysconf(_SC_MINSIGSTKSZ) + 16384};
@@ -107,6 +191,19 @@ static int run_altstack(void)
     }
     sigaltstack(NULL, &stack);
     printf("caught %d, flags %d\n", (int)caught, stack.ss_flags);
+    return 0;
+}
+
+/* As small as the kernel takes, just above a page that cannot be written to. */
+static int run_small_altstack(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack_t stack = {.ss_sp = pages + page, .ss_size = 2048};
+    if (pages == MAP_FAILED || mprotect(pages, page, PROT_NONE))
+        return 1;
+    printf("sigaltstack %d\n", sigaltstack(&stack, NULL));
+    work(budget_seconds);
     return 0;
 }
 
@@ -130,8 +227,19 @@ static const struct {
     const char *name;
     int (*run)(void);
 } cases[] = {
-    {"handler", run_handler}, {"default", run_default},   {"ignored", run_ignored}, {"blocked", run_blocked},
-    {"sigwait", run_sigwait}, {"altstack", run_altstack}, {"errno", run_errno},
+    {"handler", run_handler},
+    {"default", run_default},
+    {"ignored", run_ignored},
+    {"sigset", run_sigset},
+    {"__sigaction", run_inner_sigaction},
+    {"sigignore", run_sigignore},
+    {"siginterrupt", run_siginterrupt},
+    {"blocked", run_blocked},
+    {"sigwait", run_sigwait},
+    {"sigwait_all", run_sigwait_all},
+    {"altstack", run_altstack},
+    {"small_altstack", run_small_altstack},
+    {"errno", run_errno},
 };
 
 int main(int argc, char **argv)

@@ -1,7 +1,8 @@
 /* Works on stacks that are not a thread's own, or unusual, as the first argument says: `altstack` in a
  * handler on the alternate stack, `coroutine` on stacks that are unmapped as soon as they are left,
  * `given` on a stack given to pthread_create, `deep` below 5,000 frames, `wide` below 6 MiB of locals,
- * `jit` in code without a file. The second argument gives seconds of CPU (default 0.3).
+ * `jit` in code without a file, `jit_grows` in more and more of it. The second argument gives seconds of
+ * CPU (default 0.3).
  * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <pthread.h>
@@ -122,20 +123,49 @@ static int run_wide(void)
     return 0;
 }
 
+/* mov $50000000,%ecx; 1: dec %ecx; jnz 1b; ret */
+static const unsigned char code[] = {0xb9, 0x80, 0xf0, 0xfa, 0x02, 0xff, 0xc9, 0x75, 0xfc, 0xc3};
+
+static void *map_code(size_t size)
+{
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        abort();
+    return pages;
+}
+
+static void work_in_code(char *at)
+{
+    for (double end = burn_clock() + budget_seconds; burn_clock() < end;)
+        ((void (*)(void))at)();
+}
+
 static int run_jit(void)
 {
-    /* mov $50000000,%ecx; 1: dec %ecx; jnz 1b; ret */
-    static const unsigned char code[] = {0xb9, 0x80, 0xf0, 0xfa, 0x02, 0xff, 0xc9, 0x75, 0xfc, 0xc3};
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED)
-        return 1;
+    char *page = map_code(4096);
     memcpy(page, code, sizeof(code));
     if (mprotect(page, 4096, PROT_READ | PROT_EXEC))
         return 1;
-    for (double end = burn_clock() + budget_seconds; burn_clock() < end;)
-        ((void (*)(void))page)();
+    work_in_code(page);
     munmap(page, 4096);
     work_main(budget_seconds);
+    printf("ran\n");
+    return 0;
+}
+
+/* First its first page is executable, then more of it. */
+static int run_jit_grows(void)
+{
+    char *pages = map_code(1 << 20);
+    memcpy(pages, code, sizeof(code));
+    memcpy(pages + 0x8000, code, sizeof(code));
+    if (mprotect(pages, 4096, PROT_READ | PROT_EXEC))
+        return 1;
+    work_in_code(pages);
+    work_main(budget_seconds);
+    if (mprotect(pages, 0x10000, PROT_READ | PROT_EXEC))
+        return 1;
+    work_in_code(pages + 0x8000);
     printf("ran\n");
     return 0;
 }
@@ -144,8 +174,9 @@ static const struct {
     const char *name;
     int (*run)(void);
 } cases[] = {
-    {"altstack", run_altstack}, {"coroutine", run_coroutine}, {"given", run_given},
-    {"deep", run_deep},         {"wide", run_wide},           {"jit", run_jit},
+    {"altstack", run_altstack},   {"coroutine", run_coroutine}, {"given", run_given},
+    {"deep", run_deep},           {"wide", run_wide},           {"jit", run_jit},
+    {"jit_grows", run_jit_grows},
 };
 
 int main(int argc, char **argv)
