@@ -146,3 +146,20 @@ all_huge() {
     profile_comments textrel.pb | tee comments
     grep -E '^hpprof.left eligible_kib=[0-9]+ reason=.* image=/.*/textrel$' comments
 }
+
+@test "text that is writable is left alone, and the profile says so" {
+    agent HPPROF_REMAP=anon HPPROF_FREQ=997 HPPROF_OUT="$PWD/writable.pb" "$PROGRAMS/writable_text" >out
+    grep -x 'wrote to its text' out
+    profile_comments writable.pb | tee comments
+    grep -E '^hpprof.left eligible_kib=[0-9]+ reason=.*writable.* image=/.*/writable_text$' comments
+}
+
+@test "a program whose path has become a FIFO" {
+    cp "$PROGRAMS/shares_fixed" program
+    exec 9<program
+    rm program
+    mkfifo program
+    agent HPPROF_REMAP=anon /proc/self/fd/9 0.1 >out
+    exec 9<&-
+    grep alpha_work out
+}
