@@ -50,6 +50,7 @@ behaves() {
 @test "popen" { behaves 'processes popen' 2 2 burn_parent burn_child; }
 @test "a daemon by two forks" { behaves 'processes daemon' 2 2 burn_parent burn_child; }
 @test "waits for all children" { behaves 'processes waitall' 4 4 burn_parent burn_child; }
+@test "waits for all children, also those without a signal" { behaves 'processes waitall_wall' 4 4 burn_parent burn_child; }
 @test "unshare(CLONE_NEWUSER)" { behaves 'processes unshare' 1 1 burn_parent burn_child; }
 @test "setuid" { behaves 'processes setuid' 1 1 burn_parent burn_child; }
 

@@ -154,20 +154,31 @@ static int run_daemon(void)
 }
 
 /* Waits until there are no children: before it has any, and after three. */
-static int run_waitall(void)
+static int wait_for_all(int options)
 {
     int status, count = 0, sum = 0;
-    pid_t pid = wait(&status);
+    pid_t pid = waitpid(-1, &status, options);
     printf("wait: %s\n", pid < 0 ? strerror(errno) : "a child it did not make");
     for (int i = 1; i <= 3; i++)
         fork_child(i);
     burn_parent(seconds);
-    while ((pid = wait(&status)) > 0) {
+    while ((pid = waitpid(-1, &status, options)) > 0) {
         count++;
         sum += WEXITSTATUS(status);
     }
     printf("waited for %d, statuses %d, then %s\n", count, sum, strerror(errno));
     return 0;
+}
+
+static int run_waitall(void)
+{
+    return wait_for_all(0);
+}
+
+/* As debuggers and supervisors wait: for children that give no signal too. */
+static int run_waitall_wall(void)
+{
+    return wait_for_all(__WALL);
 }
 
 /* Only a process with one thread may do this. */
@@ -194,9 +205,12 @@ static const struct {
     const char *name;
     int (*run)(void);
 } cases[] = {
-    {"child", run_child},     {"fork", run_fork},       {"exec", run_exec},     {"vfork", run_vfork},
-    {"spawn", run_spawn},     {"system", run_system},   {"popen", run_popen},   {"daemon", run_daemon},
-    {"waitall", run_waitall}, {"unshare", run_unshare}, {"setuid", run_setuid},
+    {"child", run_child},     {"fork", run_fork},
+    {"exec", run_exec},       {"vfork", run_vfork},
+    {"spawn", run_spawn},     {"system", run_system},
+    {"popen", run_popen},     {"daemon", run_daemon},
+    {"waitall", run_waitall}, {"waitall_wall", run_waitall_wall},
+    {"unshare", run_unshare}, {"setuid", run_setuid},
 };
 
 int main(int argc, char **argv)
