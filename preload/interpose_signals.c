@@ -131,12 +131,18 @@ EXPORT sighandler_t sigset(int number, sighandler_t handler)
 
 /* ---- waiting for signals: ours are not for the program ------------------------------------------------- */
 
-/* Whether the signal taken is one of our timers'; its weight is then counted. */
+/* Whether the signal taken is one of our timers'; its weight is then counted: as blocked, and as its slot's,
+ * so that the thread's time is not told as unsampled too. */
 static int is_ours(int number, const siginfo_t *info)
 {
-    if (number != SIGPROF || info->si_code != SI_TIMER ||
-        !hpp_slot_is_value((uint64_t)(uintptr_t)info->si_value.sival_ptr))
+    uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
+    struct hpp_slot *slot;
+
+    if (number != SIGPROF || info->si_code != SI_TIMER || !hpp_slot_is_value(value))
         return 0;
+    slot = hpp_slot_of(value);
+    if (slot)
+        slot->weight += 1 + (uint64_t)info->si_overrun;
     atomic_fetch_add(&hpp_sampler.blocked, 1 + (uint64_t)info->si_overrun);
     return 1;
 }

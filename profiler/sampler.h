@@ -31,7 +31,7 @@ struct hpp_slot {
     uint64_t root_fp;
     struct hpp_ring ring;
     uint64_t cpu_begin;         /* the thread's CPU clock when its timer was armed, ns */
-    uint64_t weight;            /* of all signals of this thread, dropped or not; the handler's */
+    uint64_t weight;            /* of all signals of this thread, dropped or not; the thread's */
     _Atomic uint64_t dropped;   /* signals whose sample found the ring full; only ever grows */
     char name[HPP_THREAD_NAME]; /* as the thread saw it when it began, and when it ended */
     /* the writer's own */
