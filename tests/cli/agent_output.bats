@@ -12,7 +12,7 @@ setup() {
 # child [VARIABLE=VALUE…]: the program with the agent: stdout and status as without
 child() {
     local status=0
-    agent HPPROF_FREQ=997 "$@" "$PROGRAMS/processes" child 0.1 >out 2>err || status=$?
+    agent HPPROF_FREQ=997 "$@" "$PROGRAMS/processes" child 0.4 >out 2>err || status=$?
     cat err
     same expected out
     [ "$status" -eq 7 ]
@@ -126,7 +126,7 @@ bad() {
 
 @test "a bad value and no stderr to say it on" {
     status=0
-    agent HPPROF_FREQ=fast HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/processes" child 0.1 >out 2>&- || status=$?
+    agent HPPROF_FREQ=fast HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/processes" child 0.4 >out 2>&- || status=$?
     [ "$status" -eq 7 ]
     same expected out
 }
