@@ -62,32 +62,40 @@ static struct hpp_image *new_image(struct scan *scan, enum hpp_image_kind kind, 
 }
 
 static int add_segment(struct scan *scan, const struct hpp_image *image, uint64_t start, uint64_t end,
-                       uint64_t file_offset, uint64_t file_end)
+                       uint64_t file_offset, uint64_t file_end, uint64_t link)
 {
     struct hpp_segment *segment = hpp_arena_allocate(scan->arena, sizeof *segment);
 
     if (!segment)
         return -ENOMEM;
-    *segment = (struct hpp_segment){image, start, end, file_offset, file_end, scan->serials++, 0, 0};
+    segment->image = image;
+    segment->start = start;
+    segment->end = end;
+    segment->file_offset = file_offset;
+    segment->file_end = file_end;
+    segment->link = link;
+    segment->serial = scan->serials++;
     scan->changed = 1;
     return add_range(scan, segment);
 }
 
-/* Opens the ELF file that LINE maps: its header in memory if that is mapped, else the file. */
-static int read_header(const struct scan *scan, const struct hpp_maps_line *line,
+/* Reads the header of the ELF file that LINE maps and IMAGE is: in memory if it is mapped, else in the
+ * file. */
+static int read_header(const struct scan *scan, const struct hpp_maps_line *line, struct hpp_image *image,
                        struct hpp_elf_header *header)
 {
     struct hpp_elf_source source = {0, -1};
     int error = -ENOEXEC;
 
-    if (hpp_text_equal(line->path, "[vdso]")) {
-        source.memory = line->start;
+    if (image->kind == HPP_IMAGE_VDSO) {
+        source.memory = image->header = line->start;
         return hpp_elf_header_read(&source, header);
     }
     if (scan->header && scan->device == line->device && scan->inode == line->inode &&
         hpp_text_equal(scan->path, line->path)) {
         source.memory = scan->header;
         error = hpp_elf_header_read(&source, header);
+        image->header = error ? 0 : scan->header;
     }
     /* Opening a device, or a memfd's name, would open something else. */
     if (error && line->inode && !hpp_text_after(line->path, "/dev/") &&
@@ -112,7 +120,7 @@ static int add_file(struct scan *scan, const struct hpp_maps_line *line)
 
     if (!image)
         return -ENOMEM;
-    if (read_header(scan, line, &header))
+    if (read_header(scan, line, image, &header))
         header = (struct hpp_elf_header){0};
     image->build_id_size = header.build_id_size;
     for (unsigned i = 0; i < header.build_id_size; i++)
@@ -127,13 +135,13 @@ static int add_file(struct scan *scan, const struct hpp_maps_line *line)
             continue;
         start = line->start - (line->offset - offset);
         error = add_segment(scan, image, start, start + size, offset,
-                            start + (s->offset - offset) + s->file_size);
+                            start + (s->offset - offset) + s->file_size, s->address - (s->offset - offset));
         if (error)
             return error;
         found = 1;
     }
     /* Not an ELF file, or mapped by someone with ideas of his own: the line itself. */
-    return found ? 0 : add_segment(scan, image, line->start, line->end, line->offset, line->end);
+    return found ? 0 : add_segment(scan, image, line->start, line->end, line->offset, line->end, 0);
 }
 
 /* Whether SEGMENT, known before, is what LINE still maps. */
@@ -184,7 +192,7 @@ static int add_line(struct scan *scan, struct hpp_maps_line *line)
     if (line->path[0] == '[' && !hpp_text_after(line->path, "[anon:"))
         return 0; /* [vsyscall], an executable [stack] or [heap] */
     image = new_image(scan, HPP_IMAGE_ANONYMOUS, "//anon", line);
-    return image ? add_segment(scan, image, line->start, line->end, 0, line->end) : -ENOMEM;
+    return image ? add_segment(scan, image, line->start, line->end, 0, line->end, 0) : -ENOMEM;
 }
 
 /* The main program's segment gets serial 0. */

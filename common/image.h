@@ -1,6 +1,7 @@
 /* The image record: which executable file bytes lie at which addresses. Taken before any text moves
  * and kept through the remap: a segment keeps its original file, offset and build-id whatever pages
- * hold it now. Segments and images are immutable once made; a changed set is a new code map.
+ * hold it now. Segments and images are immutable once made, but for a segment's unwind table, which comes
+ * later; a changed set is a new code map.
  * Making maps: start-up code and writer. Looking up: any context, the handler included. */
 #ifndef HPP_COMMON_IMAGE_H
 #define HPP_COMMON_IMAGE_H
@@ -9,6 +10,7 @@
 
 #include "common/arena.h"
 #include "common/elf_header.h"
+#include "common/unwind_table.h"
 
 enum hpp_image_kind {
     HPP_IMAGE_FILE,
@@ -21,6 +23,7 @@ struct hpp_image {
     const char *path; /* absolute, as in /proc/PID/maps; "[vdso]" or "//anon" */
     uint64_t device;  /* with inode: tells two files of one path apart */
     uint64_t inode;
+    uint64_t header;        /* where the byte at file offset 0 was mapped; 0 if it was not, or is not ELF */
     unsigned build_id_size; /* bytes; 0 if none */
     uint8_t build_id[HPP_BUILD_ID_MAX];
 };
@@ -32,9 +35,12 @@ struct hpp_segment {
     uint64_t end;
     uint64_t file_offset; /* of the byte at start */
     uint64_t file_end;    /* address behind the last byte that comes from the file */
+    uint64_t link;        /* link-time address of the byte at start */
     uint32_t serial;      /* 0, 1, 2, … in order of discovery; the main program's is 0 */
     int altered;          /* at the start, some of it was writable or not mapped from its file */
     int moved;            /* some of it lies on anonymous huge pages now; set before the map is published */
+    /* how to unwind from here; NULL until the writer has a table. The one part that changes, once. */
+    _Atomic(const struct hpp_unwind_table *) table;
 };
 
 struct hpp_code_range {
