@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "common/text.h"
+
 #define AGENT      HPP_AGENT_OPTION
 #define RECORD     HPP_RECORD_OPTION
 #define REPORT     HPP_REPORT_OPTION
@@ -10,6 +12,7 @@
 #define SYMBOLIZE  HPP_SYMBOLIZE_OPTION
 #define PERF_MAP   HPP_PERF_MAP_OPTION
 #define MERGE      HPP_MERGE_OPTION
+#define CACHE      HPP_CACHE_OPTION
 
 const struct hpp_option hpp_options[HPP_OPTION_COUNT] = {
 #define OPTION(id, variable, flag, letter, argument, kind, initial, allowed, users, help) \
@@ -92,6 +95,8 @@ int hpp_option_parse(const struct hpp_option *option, const char *text, uint64_t
         if (parse_digits(text, option->kind == HPP_OPTION_SIZE, number, &end) || *end)
             return -EINVAL;
         return *number < low || *number > high ? -EINVAL : 0;
+    case HPP_OPTION_FOLDER:
+        return *text == '/' || hpp_text_equal(text, "off") ? 0 : -EINVAL;
     default:
         return 0;
     }

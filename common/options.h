@@ -14,12 +14,14 @@ enum hpp_option_user {
     HPP_SYMBOLIZE_OPTION = 1 << 4,
     HPP_PERF_MAP_OPTION = 1 << 5,
     HPP_MERGE_OPTION = 1 << 6,
+    HPP_CACHE_OPTION = 1 << 7,
 };
 
 enum hpp_option_kind {
     HPP_OPTION_CHOICE,
     HPP_OPTION_NUMBER,
     HPP_OPTION_SIZE,
+    HPP_OPTION_FOLDER,
     HPP_OPTION_TEXT,
     HPP_OPTION_GLOB,
     HPP_OPTION_SWITCH,
@@ -48,7 +50,7 @@ struct hpp_option {
 extern const struct hpp_option hpp_options[HPP_OPTION_COUNT];
 
 /* Parses TEXT as a value of OPTION. *NUMBER gets the number, the size in bytes, or the index of the
- * chosen word; nothing for TEXT and GLOB. Returns 0, or -EINVAL if the value is not allowed.
+ * chosen word; nothing for FOLDER, TEXT and GLOB. Returns 0, or -EINVAL if the value is not allowed.
  * Any context: no allocation, no libc state. */
 int hpp_option_parse(const struct hpp_option *option, const char *text, uint64_t *number);
 

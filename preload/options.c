@@ -28,10 +28,12 @@ static void complain(const struct hpp_option *option, const char *value)
     hpp_text_put(&text, "=");
     hpp_text_put_bytes(&text, value, hpp_text_length(value) < 200 ? hpp_text_length(value) : 200);
     hpp_text_put(&text, " is not allowed: use ");
-    hpp_text_put(&text, option->kind == HPP_OPTION_CHOICE ? "one of " : "a number in ");
+    hpp_text_put(&text, option->kind == HPP_OPTION_CHOICE   ? "one of "
+                        : option->kind == HPP_OPTION_FOLDER ? ""
+                                                            : "a number in ");
     hpp_text_put(&text, option->allowed);
     hpp_text_put(&text, "; continuing with ");
-    hpp_text_put(&text, option->initial);
+    hpp_text_put(&text, *option->initial ? option->initial : "the default");
     hpp_text_put(&text, "\n");
     hpp_tell(&text);
 }
@@ -56,6 +58,20 @@ static const char *text_of(char **environment, enum hpp_option_id id)
     return text && *text ? text : hpp_options[id].initial;
 }
 
+/* As text_of, where not every text is allowed. */
+static const char *checked_text_of(char **environment, enum hpp_option_id id, int quiet)
+{
+    const struct hpp_option *option = &hpp_options[id];
+    const char *text = text_of(environment, id);
+    uint64_t number;
+
+    if (text == option->initial || !hpp_option_parse(option, text, &number))
+        return text;
+    if (!quiet)
+        complain(option, text);
+    return option->initial;
+}
+
 void hpp_agent_options_read(char **environment, struct hpp_agent_options *options)
 {
     int quiet;
@@ -71,4 +87,8 @@ void hpp_agent_options_read(char **environment, struct hpp_agent_options *option
     options->remap_match = text_of(environment, HPP_OPT_REMAP_MATCH);
     options->validate = (enum hpp_validate)number_of(environment, HPP_OPT_VALIDATE, quiet);
     options->programs = text_of(environment, HPP_OPT_PROGRAMS);
+    options->cache = checked_text_of(environment, HPP_OPT_CACHE, quiet);
+    options->cache_max = number_of(environment, HPP_OPT_CACHE_MAX, quiet);
+    options->cache_home = find(environment, "XDG_CACHE_HOME");
+    options->home = find(environment, "HOME");
 }

@@ -16,6 +16,12 @@ struct hpp_agent_options {
     const char *remap_match;
     enum hpp_validate validate;
     const char *programs;
+    const char *cache; /* absolute, or "off", or "" for the default: hpp_table_cache_directory */
+    uint64_t cache_max;
+
+    /* not ours: where users' files go */
+    const char *cache_home; /* XDG_CACHE_HOME, or NULL */
+    const char *home;       /* HOME, or NULL */
 
     /* not options: what one of our processes tells another */
     const char *session; /* HPPROF_SESSION: the folder of a running hpprof record, or NULL */

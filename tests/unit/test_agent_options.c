@@ -48,6 +48,8 @@ static void expect_defaults(const struct hpp_agent_options *options)
     assert_string_equal(options->out, "");
     assert_string_equal(options->remap_match, "*");
     assert_string_equal(options->programs, "*");
+    assert_string_equal(options->cache, "");
+    assert_int_equal(options->cache_max, 1 << 30);
 }
 
 static void test_defaults(void **state)
@@ -59,6 +61,8 @@ static void test_defaults(void **state)
                             "HPPROF_OUT=",
                             "HPPROF_REMAP_MATCH=",
                             "HPPROF_PROGRAMS=",
+                            "HPPROF_CACHE=",
+                            "HPPROF_CACHE_MAX=",
                             "HPPROF_FREQUENCY=7",
                             "XHPPROF_FREQ=7",
                             "HPPROF_FREQ",
@@ -81,17 +85,12 @@ static void test_defaults(void **state)
 
 static void test_values(void **state)
 {
-    static char *environment[] = {"HPPROF_OUT=/x/%p",
-                                  "HPPROF_FREQ=997",
-                                  "HPPROF_REMAP=off",
-                                  "HPPROF_REMAP_MIN=64K",
-                                  "HPPROF_REMAP_MAX=3G",
-                                  "HPPROF_REMAP_MATCH=*/lib[a-c]*",
-                                  "HPPROF_VALIDATE=pipe",
-                                  "HPPROF_PROGRAMS=cc1",
-                                  "HPPROF_SESSION=/s",
-                                  "HPPROF_FIRST=/f",
-                                  NULL};
+    static char *environment[] = {
+        "HPPROF_OUT=/x/%p",     "HPPROF_FREQ=997",     "HPPROF_REMAP=off",
+        "HPPROF_REMAP_MIN=64K", "HPPROF_REMAP_MAX=3G", "HPPROF_REMAP_MATCH=*/lib[a-c]*",
+        "HPPROF_VALIDATE=pipe", "HPPROF_PROGRAMS=cc1", "HPPROF_CACHE=/c",
+        "HPPROF_CACHE_MAX=5M",  "XDG_CACHE_HOME=/x",   "HOME=/h",
+        "HPPROF_SESSION=/s",    "HPPROF_FIRST=/f",     NULL};
     char complaints[4096];
     struct hpp_agent_options options = read_options(environment, complaints);
 
@@ -105,6 +104,10 @@ static void test_values(void **state)
     assert_string_equal(options.remap_match, "*/lib[a-c]*");
     assert_int_equal(options.validate, HPP_VALIDATE_PIPE);
     assert_string_equal(options.programs, "cc1");
+    assert_string_equal(options.cache, "/c");
+    assert_int_equal(options.cache_max, 5 << 20);
+    assert_string_equal(options.cache_home, "/x");
+    assert_string_equal(options.home, "/h");
     assert_string_equal(options.session, "/s");
     assert_string_equal(options.first, "/f");
 }
@@ -134,7 +137,8 @@ static void test_bad_values(void **state)
         {HPP_OPT_REMAP, "auto|off"}, {HPP_OPT_REMAP, "|"},
         {HPP_OPT_REMAP_MIN, "2MB"},  {HPP_OPT_REMAP_MIN, "-1"},
         {HPP_OPT_REMAP_MAX, "1T"},   {HPP_OPT_REMAP_MAX, "99999999999999999999"},
-        {HPP_OPT_VALIDATE, "yes"},
+        {HPP_OPT_VALIDATE, "yes"},   {HPP_OPT_CACHE, "tables"},
+        {HPP_OPT_CACHE, "OFF"},      {HPP_OPT_CACHE_MAX, "1GB"},
     };
 
     (void)state;
@@ -151,7 +155,8 @@ static void test_bad_values(void **state)
                  cases[i].value);
         assert_memory_equal(complaints, expected, strlen(expected));
         assert_non_null(strstr(complaints, option->allowed));
-        snprintf(expected, sizeof expected, "; continuing with %s\n", option->initial);
+        snprintf(expected, sizeof expected, "; continuing with %s\n",
+                 *option->initial ? option->initial : "the default");
         assert_string_equal(strstr(complaints, "; continuing"), expected);
         assert_ptr_equal(strchr(complaints, '\n'), complaints + strlen(complaints) - 1);
         for (int j = 0; j < 2; j++) {

@@ -61,6 +61,11 @@ static void test_values(void **state)
         {HPP_OPTION_SIZE, "0..1024G", "1MB", -EINVAL, 0},
         {HPP_OPTION_SIZE, "0..1024G", "M", -EINVAL, 0},
         {HPP_OPTION_SIZE, "0..1024G", "", -EINVAL, 0},
+        {HPP_OPTION_FOLDER, "off or an absolute path", "/", 0, 0},
+        {HPP_OPTION_FOLDER, "off or an absolute path", "off", 0, 0},
+        {HPP_OPTION_FOLDER, "off or an absolute path", "offf", -EINVAL, 0},
+        {HPP_OPTION_FOLDER, "off or an absolute path", "a/b", -EINVAL, 0},
+        {HPP_OPTION_FOLDER, "off or an absolute path", "", -EINVAL, 0},
     };
 
     (void)state;
