@@ -223,6 +223,7 @@ static int publish(struct scan *scan, const struct hpp_code_map **result)
     map = hpp_arena_allocate(scan->map_arena, sizeof *map + scan->count * sizeof map->ranges[0]);
     if (!map)
         return -ENOMEM;
+    map->generation = scan->before ? scan->before->generation + 1 : 1;
     map->count = scan->count;
     map->serials = scan->serials;
     for (uint32_t i = 0; i < scan->count; i++)

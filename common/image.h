@@ -52,7 +52,8 @@ struct hpp_code_range {
 /* All executable ranges of the process, sorted, without overlap. */
 struct hpp_code_map {
     uint32_t count;
-    uint32_t serials; /* segments discovered so far, those that are gone again included */
+    uint64_t generation; /* 1, 2, 3, … */
+    uint32_t serials;    /* segments discovered so far, those that are gone again included */
     struct hpp_code_range ranges[];
 };
 

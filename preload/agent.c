@@ -157,7 +157,7 @@ static void tell_no_images(int error)
 }
 
 /* Sampling of the main thread, on the stack that ends with the kernel's strings. */
-static void begin_main_thread(void)
+static void begin_main_thread(char **argv)
 {
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
     uint64_t end = getauxval(AT_EXECFN) & ~7ull;
@@ -165,7 +165,8 @@ static void begin_main_thread(void)
 
     HPP_SYSCALL(prlimit64, 0, RLIMIT_STACK, NULL, &limit, 0, 0);
     span = limit.rlim_cur < STACK_SPAN_MAX ? limit.rlim_cur : STACK_SPAN_MAX;
-    hpp_thread_begin(end - span, end, 0);
+    /* the kernel starts a process with the stack pointer at the number of arguments */
+    hpp_thread_begin(&(struct hpp_thread_stack){end - span, end, (uint64_t)(uintptr_t)(argv - 1), 0});
 }
 
 /* What descendants that execute another program must know: they write beside us. */
@@ -213,7 +214,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 {
     int error;
 
-    (void)argc, (void)argv;
+    (void)argc;
     if (getauxval(AT_SECURE) || hpp_arch_is_valgrind() || is_second_copy())
         return;
     hpp_tell_init();
@@ -228,6 +229,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     if (!hpp_text_matches(agent.options.programs, hpp_text_base_name(agent.program)))
         return;
     hpp_sampler.period = 1000000000u / agent.options.frequency;
+    hpp_sampler.depth = agent.options.depth;
+    hpp_sampler.no_tables = agent.options.unwind == HPP_UNWIND_FP;
     hpp_sampler.check_all = agent.options.validate == HPP_VALIDATE_PIPE;
     if (hpp_sampler.check_all)
         hpp_checked_read_open();
@@ -239,7 +242,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         return;
     hpp_sandbox_look(hpp_sampler.pid);
     agent.started = 1;
-    begin_main_thread();
+    begin_main_thread(argv);
 }
 
 /* ---- end --------------------------------------------------------------------------------------------- */

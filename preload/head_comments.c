@@ -55,7 +55,7 @@ static void comment_process(const struct hpp_agent_options *options, const char 
     put_number(&text, "started", hpp_writer.file.started);
     put_number(&text, "freq", options->frequency);
     put_field(&text, "timer", "cpu");
-    put_field(&text, "unwind", "fp");
+    put_choice(&text, "unwind", HPP_OPT_UNWIND, options->unwind);
     put_choice(&text, "validate", HPP_OPT_VALIDATE, options->validate);
     put_choice(&text, "remap", HPP_OPT_REMAP, options->remap);
     put_field(&text, "image", program);

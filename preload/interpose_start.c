@@ -79,10 +79,11 @@ static FRAME void *run_thread(void *argument)
 
     free(argument);
     /* the descriptor lies at the top of the stack's memory (glibc, nptl/allocatestack.c) */
-    hpp_thread_begin(start.stack_size > 2 * PAGES_AROUND_STACK
-                         ? descriptor - start.stack_size + PAGES_AROUND_STACK
-                         : frame - PAGES_AROUND_STACK / 2,
-                     frame + 16, frame);
+    hpp_thread_begin(&(struct hpp_thread_stack){
+        .low = start.stack_size > 2 * PAGES_AROUND_STACK ? descriptor - start.stack_size + PAGES_AROUND_STACK
+                                                         : frame - PAGES_AROUND_STACK / 2,
+        .end = frame + 16,
+        .root_fp = frame});
     result = start.c11_routine ? (void *)(intptr_t)start.c11_routine(start.argument)
                                : start.routine(start.argument);
     __asm__ volatile("" ::: "memory"); /* not a tail call */

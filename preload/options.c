@@ -86,6 +86,8 @@ void hpp_agent_options_read(char **environment, struct hpp_agent_options *option
     options->remap_max = number_of(environment, HPP_OPT_REMAP_MAX, quiet);
     options->remap_match = text_of(environment, HPP_OPT_REMAP_MATCH);
     options->validate = (enum hpp_validate)number_of(environment, HPP_OPT_VALIDATE, quiet);
+    options->unwind = (enum hpp_unwind)number_of(environment, HPP_OPT_UNWIND, quiet);
+    options->depth = (unsigned)number_of(environment, HPP_OPT_DEPTH, quiet);
     options->programs = text_of(environment, HPP_OPT_PROGRAMS);
     options->cache = checked_text_of(environment, HPP_OPT_CACHE, quiet);
     options->cache_max = number_of(environment, HPP_OPT_CACHE_MAX, quiet);

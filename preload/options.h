@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 enum hpp_remap_backend { HPP_REMAP_AUTO, HPP_REMAP_ANON, HPP_REMAP_OFF }; /* order of options.def */
+enum hpp_unwind { HPP_UNWIND_AUTO, HPP_UNWIND_FP, HPP_UNWIND_LIBUNWIND };
 enum hpp_validate { HPP_VALIDATE_AUTO, HPP_VALIDATE_PIPE };
 
 struct hpp_agent_options {
@@ -15,6 +16,8 @@ struct hpp_agent_options {
     uint64_t remap_max;
     const char *remap_match;
     enum hpp_validate validate;
+    enum hpp_unwind unwind;
+    unsigned depth;
     const char *programs;
     const char *cache; /* absolute, or "off", or "" for the default: hpp_table_cache_directory */
     uint64_t cache_max;

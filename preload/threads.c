@@ -11,26 +11,25 @@
 /* Not for the handler, which finds its slot by the timer's value. */
 static __thread struct {
     struct hpp_slot *slot;
-    uint64_t stack_low, stack_end, root_fp;
+    struct hpp_thread_stack stack;
     uint64_t mask;                   /* before the fork */
     const struct hpp_code_map *code; /* the same */
 } the_thread __attribute__((tls_model("initial-exec")));
 
 static const uint64_t profile_signal = 1ull << (SIGPROF - 1);
 
-void hpp_thread_begin(uint64_t low, uint64_t end, uint64_t root_fp)
+void hpp_thread_begin(const struct hpp_thread_stack *stack)
 {
     struct hpp_slot *slot = hpp_slot_claim();
 
     the_thread.slot = slot;
-    the_thread.stack_low = low;
-    the_thread.stack_end = end;
-    the_thread.root_fp = root_fp;
+    the_thread.stack = *stack;
     if (!slot)
         return;
-    slot->stack_low = low;
-    slot->stack_end = end;
-    slot->root_fp = root_fp;
+    slot->stack_low = stack->low;
+    slot->stack_end = stack->end;
+    slot->start_sp = stack->start_sp;
+    slot->root_fp = stack->root_fp;
     HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);
     hpp_timer_arm(slot);
 }
@@ -57,7 +56,7 @@ void hpp_thread_account(void)
 
 void hpp_thread_set_root(uint64_t root_fp)
 {
-    the_thread.root_fp = root_fp;
+    the_thread.stack.root_fp = root_fp;
     if (the_thread.slot)
         *(volatile uint64_t *)&the_thread.slot->root_fp = root_fp;
 }
@@ -82,8 +81,10 @@ void hpp_thread_after_fork_in_parent(void)
 
 void hpp_thread_after_fork_in_child(int sampled)
 {
+    struct hpp_thread_stack stack = the_thread.stack;
+
     the_thread.slot = NULL;
     if (sampled)
-        hpp_thread_begin(the_thread.stack_low, the_thread.stack_end, the_thread.root_fp);
+        hpp_thread_begin(&stack);
     hpp_sys_sigmask(SIG_SETMASK, &the_thread.mask, NULL);
 }

@@ -6,9 +6,15 @@
 
 struct hpp_code_map;
 
-/* Begins sampling the calling thread, whose stack is [LOW, END) and whose first function was called by
- * a function of ours with the frame ROOT_FP (0 if that is not known yet). */
-void hpp_thread_begin(uint64_t low, uint64_t end, uint64_t root_fp);
+/* Where a thread's stack lies and begins. */
+struct hpp_thread_stack {
+    uint64_t low, end; /* [low, end) */
+    uint64_t start_sp; /* of the main thread: the first stack pointer */
+    uint64_t root_fp;  /* frame of the function of ours that calls its first function; 0: not known yet */
+};
+
+/* Begins sampling the calling thread. */
+void hpp_thread_begin(const struct hpp_thread_stack *stack);
 
 /* Ends it: the timer is gone before the thread is. */
 void hpp_thread_end(void);

@@ -192,7 +192,12 @@ static uint32_t resolve(struct hpp_aggregate *aggregate, const struct hpp_code_m
     for (uint32_t i = 0; i < count; i++) {
         /* a return address may be the first byte of the next function: the call is before it */
         uint64_t address = record[HPP_RECORD_WORDS + i] - (i > 0);
-        const struct hpp_code_range *range = hpp_image_find(map, address);
+        const struct hpp_code_range *range;
+        if (i > 0 && record[HPP_RECORD_WORDS + i] == HPP_WALK_GAP) {
+            ids[i] = HPP_LOCATION_TRUNCATED;
+            continue;
+        }
+        range = hpp_image_find(map, address);
         ids[i] = location_id(aggregate, address, range ? range->segment->serial + 1 : 0);
         if (!ids[i])
             return 0;

@@ -85,7 +85,8 @@ static int has_unknown(const struct hpp_slot *slot, const uint64_t *record)
     uint64_t stop = record[1];
 
     for (unsigned i = 0; i < HPP_RECORD_FRAMES(record[0]); i++)
-        if (!hpp_image_find(map, record[HPP_RECORD_WORDS + i]))
+        if (record[HPP_RECORD_WORDS + i] != HPP_WALK_GAP &&
+            !hpp_image_find(map, record[HPP_RECORD_WORDS + i]))
             return 1;
     return HPP_RECORD_END(record[0]) == HPP_WALK_NOT_CODE && stop > 65536 && stop < 1ull << 47 &&
            !(stop >= slot->stack_low && stop < slot->stack_end) && !hpp_image_find(map, stop - 1);

@@ -12,26 +12,38 @@
 #define ALL_SIGNALS    UINT64_MAX
 #define PROFILE_SIGNAL (1ull << (SIGPROF - 1))
 
+/* Tests have an agent that keeps what another unwinder needs to form its own opinion. */
+#ifdef HPP_SECOND_OPINION
+void hpp_second_opinion(const struct hpp_walk *walk, const uint64_t *frames,
+                        const struct hpp_walk_result *result, const void *context);
+#define SECOND_OPINION hpp_second_opinion
+#else
+#define SECOND_OPINION(...) ((void)0)
+#endif
+
 static struct hpp_kernel_sigaction the_program_action;
 static int the_stack_is_own; /* the handler runs on the interrupted stack, never on an alternate one */
 
 /* Writes the sample into the slot's ring. */
 static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32_t weight)
 {
-    uint64_t *record = hpp_ring_reserve(&slot->ring);
+    uint64_t *record = hpp_ring_reserve(&slot->ring, hpp_sampler.depth);
     struct hpp_walk walk = {
         .pc = hpp_arch_pc(context),
         .sp = hpp_arch_sp(context),
         .fp = hpp_arch_fp(context),
+        .context = context,
         .stack_low = slot->stack_low,
         .stack_end = slot->stack_end,
+        .start_sp = slot->start_sp,
         .root_fp = slot->root_fp,
         .agent = hpp_sampler.agent,
+        .cache = slot->cache,
         .check_all = hpp_sampler.check_all,
+        .no_tables = hpp_sampler.no_tables,
     };
     uint32_t epoch = atomic_load(&hpp_sampler.epoch);
-    enum hpp_walk_end end;
-    unsigned count;
+    struct hpp_walk_result result;
 
     slot->weight += weight;
     if (!record) {
@@ -41,10 +53,13 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
     /* busy before the map is read: the writer frees an old map only when no handler can have it */
     atomic_exchange(&slot->busy, 1);
     walk.code = atomic_load(&hpp_sampler.code);
-    count = hpp_walk_frames(&walk, record + HPP_RECORD_WORDS, HPP_DEPTH_MAX, &end, &record[1]);
+    hpp_walk_frames(&walk, record + HPP_RECORD_WORDS, hpp_sampler.depth, &result);
+    SECOND_OPINION(&walk, record + HPP_RECORD_WORDS, &result, context);
     atomic_store_explicit(&slot->busy, 0, memory_order_release);
-    record[0] = HPP_RECORD(count, end, weight) | HPP_RECORD_AT(epoch);
-    hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + count);
+    record[0] = HPP_RECORD(result.count, result.end, weight) | HPP_RECORD_AT(epoch) |
+                (result.untold ? HPP_RECORD_UNTOLD : 0);
+    record[1] = result.stop;
+    hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + result.count);
 }
 
 /* Does what this SIGPROF would have done without us: the program sent it or set a timer of its own. */

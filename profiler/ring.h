@@ -9,18 +9,20 @@
 #include <stdint.h>
 
 #define HPP_RING_WORDS 8192u /* 64 KiB; a power of two */
-#define HPP_DEPTH_MAX  256u  /* frames recorded of one stack */
+#define HPP_DEPTH_MAX  1024u /* frames recorded of one stack, at most */
 
-/* A record's first word: frames, how the walk ended, the epoch's low bits, weight. */
+/* A record's first word: frames (15 bits), whether a table was missing, how the walk ended, the epoch's low
+ * bits, weight. */
 #define HPP_RECORD_WORDS 2u /* before the frames: this word, and the address the walk stopped at */
 #define HPP_RECORD(frames, end, weight) \
     ((uint64_t)(frames) | (uint64_t)(end) << 16 | (uint64_t)(uint32_t)(weight) << 32)
-#define HPP_RECORD_FRAMES(word) ((unsigned)((word)&0xffff))
+#define HPP_RECORD_FRAMES(word) ((unsigned)((word)&0x7fff))
 #define HPP_RECORD_END(word)    ((unsigned)((word) >> 16 & 0xff))
 #define HPP_RECORD_EPOCH(word)  ((uint8_t)((word) >> 24))
 #define HPP_RECORD_AT(epoch)    ((uint64_t)(uint8_t)(epoch) << 24) /* to be ORed in */
 #define HPP_RECORD_WEIGHT(word) ((uint32_t)((word) >> 32))
-#define HPP_RECORD_PAD          0xffffu /* as number of frames: skip to the ring's beginning */
+#define HPP_RECORD_UNTOLD       0x8000u /* to be ORed in: walked by frame pointer for want of a table */
+#define HPP_RECORD_PAD          0x7fffu /* as number of frames: skip to the ring's beginning */
 
 struct hpp_ring {
     uint64_t *words;
@@ -28,10 +30,10 @@ struct hpp_ring {
     _Atomic uint64_t tail; /* words ever read; consumer's */
 };
 
-/* Room for the largest record in one piece, or NULL if the ring is full. Handler only. */
-static inline uint64_t *hpp_ring_reserve(struct hpp_ring *ring)
+/* Room for a record of DEPTH frames in one piece, or NULL if the ring is full. Handler only. */
+static inline uint64_t *hpp_ring_reserve(struct hpp_ring *ring, unsigned depth)
 {
-    const unsigned need = HPP_RECORD_WORDS + HPP_DEPTH_MAX;
+    unsigned need = HPP_RECORD_WORDS + depth;
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     uint64_t space = HPP_RING_WORDS - (head - atomic_load_explicit(&ring->tail, memory_order_acquire));
     unsigned at = head & (HPP_RING_WORDS - 1);

@@ -8,6 +8,7 @@
 
 #include "common/image.h"
 #include "profiler/ring.h"
+#include "profiler/walk.h"
 
 #define HPP_SLOTS       16384u
 #define HPP_THREAD_NAME 16
@@ -28,12 +29,14 @@ struct hpp_slot {
     int timer; /* kernel timer id, -1 if none */
     uint64_t stack_low;
     uint64_t stack_end;
+    uint64_t start_sp;
     uint64_t root_fp;
     struct hpp_ring ring;
-    uint64_t cpu_begin;         /* the thread's CPU clock when its timer was armed, ns */
-    uint64_t weight;            /* of all signals of this thread, dropped or not; the thread's */
-    _Atomic uint64_t dropped;   /* signals whose sample found the ring full; only ever grows */
-    char name[HPP_THREAD_NAME]; /* as the thread saw it when it began, and when it ended */
+    struct hpp_walk_cache *cache; /* comes and goes with the ring's words */
+    uint64_t cpu_begin;           /* the thread's CPU clock when its timer was armed, ns */
+    uint64_t weight;              /* of all signals of this thread, dropped or not; the thread's */
+    _Atomic uint64_t dropped;     /* signals whose sample found the ring full; only ever grows */
+    char name[HPP_THREAD_NAME];   /* as the thread saw it when it began, and when it ended */
     /* the writer's own */
     uint64_t dropped_told; /* how many of the dropped the profile knows of */
     uint32_t name_index;   /* the name as a string of the profile */
@@ -47,6 +50,8 @@ struct hpp_sampler {
     _Atomic uint32_t slots_used;     /* no slot at or above this was ever claimed */
     uint64_t period;                 /* ns of CPU time */
     int check_all;                   /* HPPROF_VALIDATE=pipe */
+    unsigned depth;                  /* frames recorded of one stack (HPPROF_DEPTH) */
+    int no_tables;                   /* HPPROF_UNWIND=fp */
     int pid;                         /* the process this state belongs to: a vfork child has another */
     _Atomic uint64_t stale;          /* signals for a thread that had ended */
     _Atomic uint64_t unsampled;      /* threads that got no timer */

@@ -29,7 +29,11 @@ void hpp_sampler_after_fork(const struct hpp_code_map *code)
         struct hpp_slot *slot = &hpp_sampler.slots[i];
         uint64_t *words = slot->ring.words;
         uint64_t value = slot->value;
-        *slot = (struct hpp_slot){.timer = -1, .value = value, .ring.words = words};
+        struct hpp_walk_cache *cache = slot->cache;
+        *slot = (struct hpp_slot){.timer = -1, .value = value, .ring.words = words, .cache = cache};
+        /* the generations after the fork are others than the parent's */
+        if (cache)
+            cache->generation = 0;
     }
     atomic_store(&hpp_sampler.code, code);
     atomic_store(&hpp_sampler.forking, 0);
@@ -53,7 +57,9 @@ static struct hpp_slot *prepare(uint32_t index)
     uint32_t generation = (uint32_t)(slot->value >> INDEX_BITS) + 1;
 
     if (!slot->ring.words) {
-        slot->ring.words = hpp_arena_map(HPP_RING_WORDS * sizeof(uint64_t));
+        uint8_t *memory = hpp_arena_map(HPP_RING_WORDS * sizeof(uint64_t) + sizeof *slot->cache);
+        slot->ring.words = (uint64_t *)memory;
+        slot->cache = memory ? (struct hpp_walk_cache *)(memory + HPP_RING_WORDS * sizeof(uint64_t)) : NULL;
         slot->timer = -1;
     }
     if (!slot->ring.words) {
@@ -68,6 +74,7 @@ static struct hpp_slot *prepare(uint32_t index)
     slot->name[0] = 0;
     slot->named_at = 0;
     slot->root_fp = 0;
+    slot->start_sp = 0;
     slot->weight = 0;
     slot->value = MARK << 48 | (uint64_t)generation << INDEX_BITS | index;
     return slot;

@@ -61,7 +61,7 @@ static struct hpp_slot *active_slot(void)
 
 static void put(struct hpp_slot *slot, uint32_t weight, const void *leaf)
 {
-    uint64_t *record = hpp_ring_reserve(&slot->ring);
+    uint64_t *record = hpp_ring_reserve(&slot->ring, HPP_DEPTH_MAX);
 
     assert_non_null(record);
     record[1] = 0;

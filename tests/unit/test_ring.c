@@ -19,7 +19,7 @@ static struct hpp_ring make_ring(void)
 /* A record of FRAMES frames, all of whose words follow from NUMBER. */
 static int put(struct hpp_ring *ring, uint64_t number, unsigned frames)
 {
-    uint64_t *record = hpp_ring_reserve(ring);
+    uint64_t *record = hpp_ring_reserve(ring, HPP_DEPTH_MAX);
 
     if (!record)
         return 0;
@@ -73,7 +73,7 @@ static void test_empty(void **state)
 
     (void)state;
     assert_null(hpp_ring_peek(&ring));
-    hpp_ring_reserve(&ring); /* what was reserved but not committed is not there */
+    hpp_ring_reserve(&ring, HPP_DEPTH_MAX); /* what was reserved but not committed is not there */
     assert_null(hpp_ring_peek(&ring));
     assert_true(put(&ring, 5, 3));
     take(&ring, 5, 3);
@@ -93,7 +93,7 @@ static void test_full(void **state)
             count++;
         assert_in_range(count, (HPP_RING_WORDS - 2 * LARGEST) / (HPP_RECORD_WORDS + frames),
                         HPP_RING_WORDS / (HPP_RECORD_WORDS + frames));
-        assert_null(hpp_ring_reserve(&ring));
+        assert_null(hpp_ring_reserve(&ring, HPP_DEPTH_MAX));
         assert_in_range(ring.head - ring.tail, 1, HPP_RING_WORDS);
         for (uint64_t i = 0; i < count; i++)
             take(&ring, i, frames);
@@ -162,7 +162,7 @@ static void *produce(void *argument)
 
     for (uint64_t number = 1; number <= MESSAGES; number++) {
         unsigned frames = 1 + (unsigned)rand_r(&seed) % (number % 100 ? 20 : HPP_DEPTH_MAX);
-        uint64_t *record = hpp_ring_reserve(&exchange->ring);
+        uint64_t *record = hpp_ring_reserve(&exchange->ring, HPP_DEPTH_MAX);
         if (!record) {
             exchange->dropped++;
             continue;

@@ -26,7 +26,7 @@ static int setup(void **state)
 /* A sample of the slot's thread, and how the writer takes it. */
 static void put_sample(struct hpp_slot *slot)
 {
-    uint64_t *record = hpp_ring_reserve(&slot->ring);
+    uint64_t *record = hpp_ring_reserve(&slot->ring, HPP_DEPTH_MAX);
 
     record[0] = HPP_RECORD(1, 1, 1);
     hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + 1);

@@ -78,27 +78,24 @@ static struct hpp_walk make_stack(unsigned count)
                              .agent = &agent};
 }
 
-/* Walks, reading directly and through the pipe: the frames must be the same, and so must the end, but that
- * the pipe may find unreadable what otherwise is only off the stack. */
+/* Walks, reading directly and through the pipe: the frames must be the same, and so must the end. */
 static unsigned walk(struct hpp_walk *w, uint64_t *frames, enum hpp_walk_end *end, uint64_t *stop)
 {
-    uint64_t others[LIMIT], other_stop = 0;
-    enum hpp_walk_end other_end;
-    unsigned count;
+    uint64_t others[LIMIT];
+    struct hpp_walk_result direct = {0}, checked = {0};
 
-    *stop = 0;
     w->check_all = 1;
-    count = hpp_walk_frames(w, others, LIMIT, &other_end, &other_stop);
+    hpp_walk_frames(w, others, LIMIT, &checked);
     w->check_all = 0;
-    assert_int_equal(hpp_walk_frames(w, frames, LIMIT, end, stop), count);
-    assert_in_range(count, 1, LIMIT);
-    assert_memory_equal(frames, others, count * sizeof frames[0]);
-    assert_int_equal(*stop, other_stop);
-    if (other_end == HPP_WALK_UNREADABLE)
-        assert_true(*end == HPP_WALK_UNREADABLE || *end == HPP_WALK_OFF_STACK);
-    else
-        assert_int_equal(*end, other_end);
-    return count;
+    hpp_walk_frames(w, frames, LIMIT, &direct);
+    assert_int_equal(direct.count, checked.count);
+    assert_in_range(direct.count, 1, LIMIT);
+    assert_memory_equal(frames, others, direct.count * sizeof frames[0]);
+    assert_int_equal(direct.stop, checked.stop);
+    assert_int_equal(direct.end, checked.end);
+    *end = direct.end;
+    *stop = direct.stop;
+    return direct.count;
 }
 
 static void expect(struct hpp_walk *w, unsigned count, enum hpp_walk_end end, uint64_t stop)
@@ -158,7 +155,7 @@ static void test_bad_frame_pointers(void **state)
         {first, HPP_WALK_NOT_RISING},
         {first + 3, HPP_WALK_UNALIGNED},
         {0, HPP_WALK_NOT_RISING},
-        {second + 8, HPP_WALK_OFF_STACK},               /* overlaps the frame before */
+        {second + 8, HPP_WALK_NOT_RISING},              /* overlaps the frame before */
         {address(own + WORDS), HPP_WALK_OFF_STACK},     /* one behind the end */
         {address(own + WORDS - 1), HPP_WALK_OFF_STACK}, /* half behind the end */
         {address(own + WORDS) + 7, HPP_WALK_UNALIGNED},
@@ -209,23 +206,27 @@ static void test_bad_return_addresses(void **state)
     assert_int_equal(end, HPP_WALK_NOT_CODE);
 }
 
-static void test_truncated(void **state)
+/* Of a stack deeper than the limit, the leafmost half and the rootmost rest, with a gap between. */
+static void test_deep(void **state)
 {
     struct hpp_walk w = make_stack(30);
-    uint64_t frames[LIMIT + 1];
-    enum hpp_walk_end end;
-    uint64_t stop;
 
     (void)state;
-    for (unsigned limit = 1; limit < 40; limit++) {
-        unsigned count;
+    for (unsigned limit = 4; limit < 40; limit++) {
+        unsigned count = limit < 30 ? limit : 30, left_out = 30 - count, gap = limit / 2;
+        struct hpp_walk_result result;
+        uint64_t frames[LIMIT];
+
         memset(frames, 0x55, sizeof frames);
-        count = hpp_walk_frames(&w, frames, limit, &end, &stop);
-        assert_int_equal(count, limit < 30 ? limit : 30);
-        assert_int_equal(end, limit < 30    ? HPP_WALK_TRUNCATED
-                              : limit == 30 ? HPP_WALK_TRUNCATED
-                                            : HPP_WALK_ROOT);
+        hpp_walk_frames(&w, frames, limit, &result);
+        assert_int_equal(result.count, count);
+        assert_int_equal(result.end, HPP_WALK_ROOT);
         assert_int_equal(frames[count], 0x5555555555555555);
+        assert_int_equal(frames[0], w.pc);
+        for (unsigned i = 1; i < count; i++)
+            assert_int_equal(frames[i], left_out && i == gap ? HPP_WALK_GAP
+                                        : i < gap            ? CODE + 0x100 * i
+                                                             : CODE + 0x100 * (i + left_out));
     }
 }
 
@@ -323,7 +324,7 @@ int main(void)
         cmocka_unit_test(test_root),
         cmocka_unit_test(test_bad_frame_pointers),
         cmocka_unit_test(test_bad_return_addresses),
-        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_deep),
         cmocka_unit_test(test_unknown_stack),
         cmocka_unit_test(test_alternate_stack),
         cmocka_unit_test(test_random),

@@ -37,6 +37,16 @@ static inline uint64_t hpp_arch_fp(const ucontext_t *context)
     return (uint64_t)context->uc_mcontext.gregs[REG_RBP];
 }
 
+/* The register that call-frame information gives this number (common/arch_dwarf.h) as it was when the signal came; 0 for numbers that are none. */
+static inline uint64_t hpp_arch_register(const ucontext_t *context, unsigned number)
+{
+    static const uint8_t places[] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI,
+                                     REG_RBP, REG_RSP, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                     REG_R12, REG_R13, REG_R14, REG_R15};
+
+    return number < sizeof places ? (uint64_t)context->uc_mcontext.gregs[places[number]] : 0;
+}
+
 /* A number that differs from call to call; for phases, not for secrets. */
 static inline uint64_t hpp_arch_ticks(void)
 {
