@@ -75,17 +75,16 @@ int hpp_table_folder_make(const char *directory)
     }
 }
 
-const char *hpp_table_distrust(const struct stat *status)
+const char *hpp_table_distrust(const struct stat *status, mode_t kind)
 {
-    int folder = S_ISDIR(status->st_mode);
+    int folder = kind == S_IFDIR;
 
-    if (!folder && !S_ISREG(status->st_mode))
-        return "it is not a regular file";
+    if ((status->st_mode & S_IFMT) != kind)
+        return folder ? "it is no folder" : "it is not a regular file";
     if (status->st_uid && status->st_uid != (uid_t)HPP_SYSCALL(geteuid, 0, 0, 0, 0, 0, 0))
         return folder ? "the folder belongs to another user" : "it belongs to another user";
     if (status->st_mode & (S_IWGRP | S_IWOTH))
-        return folder ? "others than its owner may write to the folder"
-                      : "others than its owner may write to it";
+        return folder ? "others may write to the folder" : "others may write to it";
     return NULL;
 }
 

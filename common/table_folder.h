@@ -29,9 +29,9 @@ int hpp_table_folder_open(const char *directory);
 /* The same; makes it, and at most two folders above it, where they are missing. */
 int hpp_table_folder_make(const char *directory);
 
-/* NULL if the folder, or the regular file, with this STATUS can be relied on: root or the present effective
- * user owns it, and nobody else may write to it. Otherwise a constant text that says what is wrong. */
-const char *hpp_table_distrust(const struct stat *status);
+/* NULL if what has this STATUS can be relied on: it is of KIND (S_IFDIR or S_IFREG), root or the present
+ * effective user owns it, and nobody else may write to it. Otherwise what is wrong, a constant text. */
+const char *hpp_table_distrust(const struct stat *status, mode_t kind);
 
 /* NAME gets the name of the table for that build-id. Returns -EINVAL if there can be none. */
 int hpp_table_file_name(char name[HPP_TABLE_NAME_SIZE], const uint8_t *build_id, unsigned build_id_size);
