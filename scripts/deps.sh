@@ -15,6 +15,7 @@ libprotobuf-c-dev    module  libprotobuf-c
 libelf-dev           module  libelf
 libiberty-dev        header  libiberty/demangle.h
 zlib1g-dev           module  zlib
+libunwind-dev        module  libunwind-generic
 '
 test_needs="$build_needs
 g++                  command c++
