@@ -19,8 +19,9 @@ struct hpp_unwind_build {
 
     /* results */
     const char *reason;   /* a constant text: why there is no table, or NULL */
+    const char *note;     /* a constant text: what was not used, or NULL */
     uint32_t entries;     /* frame description entries that gave rows */
-    uint32_t skipped;     /* that could not be used; their code has rule 0 */
+    uint32_t skipped;     /* that could not be used, or not wholly; that code has rule 0 */
     uint64_t frame_bytes; /* size of .eh_frame and .eh_frame_hdr together, for comparison */
 };
 
