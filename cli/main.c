@@ -26,6 +26,11 @@ static const struct hpp_command commands[] = {
      1, 1, false, hpp_cmd_perf_map},
     {"merge", HPP_MERGE_OPTION, "FILE... -o OUT", "write several profiles as one",
      "OUT is gzip'd if it ends in .gz.", 1, INT32_MAX, false, hpp_cmd_merge},
+    {"dump", HPP_DUMP_OPTION, "PID [-t TID]", "print the stacks of a process as they are right now",
+     "Prints every thread, running or sleeping, leaf first. The process is stopped\n"
+     "for some milliseconds. A stack that does not reach its thread's root ends with\n"
+     "a line [unfinished] that says why.",
+     1, 1, false, hpp_cmd_dump},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

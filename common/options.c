@@ -13,6 +13,7 @@
 #define PERF_MAP   HPP_PERF_MAP_OPTION
 #define MERGE      HPP_MERGE_OPTION
 #define CACHE      HPP_CACHE_OPTION
+#define DUMP       HPP_DUMP_OPTION
 
 const struct hpp_option hpp_options[HPP_OPTION_COUNT] = {
 #define OPTION(id, variable, flag, letter, argument, kind, initial, allowed, users, help) \

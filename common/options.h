@@ -15,6 +15,7 @@ enum hpp_option_user {
     HPP_PERF_MAP_OPTION = 1 << 5,
     HPP_MERGE_OPTION = 1 << 6,
     HPP_CACHE_OPTION = 1 << 7,
+    HPP_DUMP_OPTION = 1 << 8,
 };
 
 enum hpp_option_kind {
