@@ -11,6 +11,8 @@
 #define PAGE       4096u
 #define RANGES_MAX 8192u
 
+const struct hpp_unwind_table hpp_unwind_no_table = {.rules = 1, .rule = {{.cfa = HPP_CFA_NONE}}};
+
 /* A scan in progress. */
 struct scan {
     struct hpp_arena *arena;
@@ -75,6 +77,8 @@ static int add_segment(struct scan *scan, const struct hpp_image *image, uint64_
     segment->file_end = file_end;
     segment->link = link;
     segment->serial = scan->serials++;
+    if (image->kind == HPP_IMAGE_ANONYMOUS)
+        segment->table = &hpp_unwind_no_table;
     scan->changed = 1;
     return add_range(scan, segment);
 }

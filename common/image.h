@@ -41,6 +41,9 @@ struct hpp_segment {
     int moved;            /* some of it lies on anonymous huge pages now; set before the map is published */
     /* how to unwind from here; NULL until the writer has a table. The one part that changes, once. */
     _Atomic(const struct hpp_unwind_table *) table;
+    /* the writer's own */
+    uint64_t wanted;      /* weight of samples that lacked the table */
+    const char *no_table; /* why there will be none, a constant text that the profile has not got yet */
 };
 
 struct hpp_code_range {
@@ -56,6 +59,9 @@ struct hpp_code_map {
     uint32_t serials;    /* segments discovered so far, those that are gone again included */
     struct hpp_code_range ranges[];
 };
+
+/* A table without rows: of code that none will ever come for. */
+extern const struct hpp_unwind_table hpp_unwind_no_table;
 
 /* Reads /proc/self/maps and makes the present code map. Images and segments come from ARENA and stay;
  * the map and what the scan needs come from MAP_ARENA, which the caller may reset when nobody uses the

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "common/sys.h"
+#include "common/table_cache.h"
 #include "common/text.h"
 #include "preload/head_comments.h"
 #include "preload/options.h"
@@ -21,6 +22,7 @@
 #include "profiler/handler.h"
 #include "profiler/sampler.h"
 #include "profiler/sandbox.h"
+#include "profiler/tables.h"
 #include "profiler/writer.h"
 
 #define STACK_SPAN_MAX (128ull << 20) /* the kernel maps nothing closer below the main stack */
@@ -32,6 +34,7 @@ static struct {
     struct hpp_remap_list remap;
     const char *program;       /* path */
     char folder[HPP_PATH_MAX]; /* for descendants' profiles */
+    char tables[HPP_PATH_MAX]; /* the folder of unwind tables */
 } agent;
 
 int hpp_agent_is_active(void)
@@ -80,6 +83,7 @@ static int start_writer(const char *folder, int inherited)
     writer->always_write = agent.options.session != NULL;
     hpp_output_path(&writer->file, &agent.options, folder, hpp_text_base_name(agent.program),
                     hpp_sampler.pid);
+    hpp_tables_init(agent.tables, agent.options.cache_max);
     hpp_head_comments(&agent.options, agent.program, &agent.remap, inherited);
     if (agent.options.session)
         open_session_file(&writer->file);
@@ -229,6 +233,9 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     if (!hpp_text_matches(agent.options.programs, hpp_text_base_name(agent.program)))
         return;
     hpp_sampler.period = 1000000000u / agent.options.frequency;
+    hpp_table_cache_directory(agent.tables, sizeof agent.tables, agent.options.cache,
+                              (unsigned)HPP_SYSCALL(geteuid, 0, 0, 0, 0, 0, 0), agent.options.cache_home,
+                              agent.options.home);
     hpp_sampler.depth = agent.options.depth;
     hpp_sampler.no_tables = agent.options.unwind == HPP_UNWIND_FP;
     hpp_sampler.check_all = agent.options.validate == HPP_VALIDATE_PIPE;

@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "profiler/sampler.h"
 #include "profiler/sandbox.h"
+#include "profiler/tables.h"
 #include "profiler/unsampled.h"
 #include "profiler/walk.h"
 #include "profiler/signal_safe.h"
@@ -64,6 +65,7 @@ static void scan_images(uint64_t now)
     writer->scan_interval = SCAN_INTERVAL_MIN;
     writer->map_current = other;
     writer->map_before = before;
+    hpp_tables_load(map);
     atomic_store(&hpp_sampler.code, map);
 }
 
@@ -133,12 +135,16 @@ static uint32_t thread_name(struct hpp_slot *slot)
 static void drain_slot(struct hpp_slot *slot, uint64_t now)
 {
     struct hpp_writer *writer = &hpp_writer;
+    const struct hpp_code_map *map;
     const uint64_t *record;
 
     while ((record = hpp_ring_peek(&slot->ring))) {
         if (now - writer->last_scan >= writer->scan_interval && has_unknown(slot, record))
             scan_images(now);
-        hpp_aggregate_add(&writer->aggregate, map_of(record, now), record, slot->tid, thread_name(slot));
+        map = map_of(record, now);
+        if (record[0] & HPP_RECORD_UNTOLD)
+            hpp_tables_note(map, record);
+        hpp_aggregate_add(&writer->aggregate, map, record, slot->tid, thread_name(slot));
         hpp_ring_consume(&slot->ring, record);
         writer->last_sample = now;
     }
@@ -270,6 +276,7 @@ int hpp_writer_flush(const char *cause)
     }
     comment_losses(cause != NULL);
     comment_note();
+    hpp_tables_comment(atomic_load(&hpp_sampler.code));
     if (cause) {
         hpp_text_put(&text, "hpprof.end cause=");
         hpp_text_put(&text, cause);

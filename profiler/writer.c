@@ -10,6 +10,7 @@
 #include "common/sys.h"
 #include "common/text.h"
 #include "profiler/sampler.h"
+#include "profiler/tables.h"
 #include "profiler/signal_safe.h"
 
 #define MS 1000000ull
@@ -219,6 +220,16 @@ static void wait_for_target(uint32_t wake, uint64_t ns)
     hpp_sys_futex_wait(&writer->wake, wake, ns < TICK_BUSY ? ns : TICK_BUSY);
 }
 
+/* Between two pieces of longer work: the rings must not get full, nor an end wait. */
+static int keep_up(void *unused)
+{
+    (void)unused;
+    if (atomic_load(&hpp_writer.stop))
+        return 1;
+    hpp_writer_drain();
+    return target_died(0) || target_execed();
+}
+
 int hpp_writer_run(void *unused)
 {
     struct hpp_writer *writer = &hpp_writer;
@@ -227,6 +238,7 @@ int hpp_writer_run(void *unused)
 
     (void)unused;
     become_own_process();
+    hpp_tables_load(atomic_load(&hpp_sampler.code));
     for (;;) {
         uint32_t wake = atomic_load(&writer->wake);
         uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
@@ -239,6 +251,8 @@ int hpp_writer_run(void *unused)
             break;
         if (writer->aggregate.first && now - writer->last_flush >= interval)
             hpp_writer_flush(NULL);
+        if (hpp_tables_build(atomic_load(&hpp_sampler.code), keep_up))
+            continue;
         wait_for_target(wake, soon                                   ? TICK_SOON
                               : writer->last_sample + BUSY_FOR > now ? TICK_BUSY
                                                                      : TICK_IDLE);
