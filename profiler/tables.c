@@ -1,0 +1,228 @@
+/* Finds and builds unwind tables and gives them to the handlers by one atomic store each. Writer only. */
+#include "profiler/tables.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "common/sys.h"
+#include "common/table_cache.h"
+#include "common/text.h"
+#include "common/unwind_build.h"
+#include "profiler/sampler.h"
+#include "profiler/writer.h"
+#include "profiler/signal_safe.h"
+
+#define BUILD_NS_PER_BYTE 3u /* of text: about what building takes */
+#define BUILD_NS_MAX      1000000000u
+#define LINE              (HPP_PATH_MAX + 256)
+
+/* A table that some segment has, or had before its library was unloaded. */
+struct known {
+    const struct known *next;
+    const struct hpp_image *image;
+    const struct hpp_unwind_table *table;
+};
+
+static struct {
+    const char *directory;
+    uint64_t limit;
+    const struct known *known;
+} tables;
+
+void hpp_tables_init(const char *directory, uint64_t limit)
+{
+    tables.known = NULL; /* in a fork child what the parent's writer was changing is not looked at */
+    tables.directory = directory;
+    tables.limit = limit;
+}
+
+/* ---- what is known ----------------------------------------------------------------------------------- */
+
+static int has_same_id(const struct hpp_image *a, const uint8_t *id, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++)
+        if (a->build_id[i] != id[i])
+            return 0;
+    return size && a->build_id_size == size;
+}
+
+/* Whether A and B are one file, so that one table serves both. */
+static int is_same(const struct hpp_image *a, const struct hpp_image *b)
+{
+    return a == b || has_same_id(a, b->build_id, b->build_id_size);
+}
+
+static void publish(struct hpp_segment *segment, const struct hpp_unwind_table *table)
+{
+    atomic_store_explicit(&segment->table, table, memory_order_release);
+}
+
+/* Gives TABLE to all segments of IMAGE, and remembers it. */
+static void give(const struct hpp_code_map *map, const struct hpp_image *image,
+                 const struct hpp_unwind_table *table)
+{
+    struct known *known = hpp_arena_allocate(&hpp_writer.image_arena, sizeof *known);
+
+    if (known) {
+        *known = (struct known){tables.known, image, table};
+        tables.known = known;
+    }
+    for (uint32_t i = 0; i < map->count; i++) {
+        struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;
+        if (is_same(segment->image, image) && !atomic_load(&segment->table))
+            publish(segment, table);
+    }
+}
+
+static const struct hpp_unwind_table *find_known(const struct hpp_code_map *map,
+                                                 const struct hpp_image *image)
+{
+    for (uint32_t i = 0; i < map->count; i++) {
+        const struct hpp_segment *segment = map->ranges[i].segment;
+        if (atomic_load(&segment->table) && is_same(segment->image, image))
+            return atomic_load(&segment->table);
+    }
+    for (const struct known *known = tables.known; known; known = known->next)
+        if (is_same(known->image, image))
+            return known->table;
+    return NULL;
+}
+
+void hpp_tables_load(const struct hpp_code_map *map)
+{
+    for (uint32_t i = 0; i < map->count && !hpp_sampler.no_tables; i++) {
+        struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;
+        const struct hpp_image *image = segment->image;
+        const struct hpp_unwind_table *table;
+        const char *reason;
+
+        if (atomic_load(&segment->table))
+            continue;
+        table = find_known(map, image);
+        if (table)
+            publish(segment, table);
+        else if (tables.directory[0] && image->build_id_size && !atomic_load(&hpp_writer.stop) &&
+                 !hpp_table_cache_load(tables.directory, image->build_id, image->build_id_size, &table,
+                                       &reason))
+            give(map, image, table);
+    }
+}
+
+/* ---- what is wanted ---------------------------------------------------------------------------------- */
+
+void hpp_tables_note(const struct hpp_code_map *map, const uint64_t *record)
+{
+    uint32_t weight = HPP_RECORD_WEIGHT(record[0]);
+    const struct hpp_segment *last = NULL;
+
+    hpp_writer.untold += weight;
+    for (unsigned i = 0; i < HPP_RECORD_FRAMES(record[0]); i++) {
+        const struct hpp_code_range *range = hpp_image_find(map, record[HPP_RECORD_WORDS + i] - (i > 0));
+        struct hpp_segment *segment = range ? (struct hpp_segment *)range->segment : NULL;
+        if (segment && segment != last && !atomic_load(&segment->table))
+            segment->wanted += weight;
+        last = segment;
+    }
+}
+
+/* The segment without a table that samples lacked it in most, or NULL if none is worth the work yet. */
+static struct hpp_segment *most_wanted(const struct hpp_code_map *map)
+{
+    struct hpp_segment *best = NULL;
+
+    for (uint32_t i = 0; i < map->count; i++) {
+        struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;
+        uint64_t cost = (segment->end - segment->start) * BUILD_NS_PER_BYTE;
+        if (cost > BUILD_NS_MAX)
+            cost = BUILD_NS_MAX;
+        if (segment->wanted && !atomic_load(&segment->table) &&
+            segment->wanted * hpp_sampler.period >= cost && (!best || segment->wanted > best->wanted))
+            best = segment;
+    }
+    return best;
+}
+
+/* Opens the file of IMAGE, if what has its path still is that file. */
+static int open_file(const struct hpp_image *image)
+{
+    struct hpp_elf_source source = {0, -1};
+    struct hpp_elf_header header;
+
+    if (image->kind != HPP_IMAGE_FILE || !image->build_id_size || hpp_text_after(image->path, "/dev/"))
+        return -1;
+    source.fd = (int)hpp_sys_open(image->path, O_RDONLY | O_NONBLOCK, 0);
+    if (source.fd >= 0 && (hpp_elf_header_read(&source, &header) ||
+                           !has_same_id(image, header.build_id, header.build_id_size))) {
+        hpp_sys_close(source.fd);
+        return -1;
+    }
+    return source.fd;
+}
+
+/* From the file where it is the right one: it has more than is loaded. Else from memory. */
+static int build_table(const struct hpp_image *image, struct hpp_unwind_build *build,
+                       const struct hpp_unwind_table **table)
+{
+    int error = -ENOENT;
+
+    build->reason = "neither its file nor its header in memory can be read";
+    build->source.fd = open_file(image);
+    if (build->source.fd >= 0) {
+        error = hpp_unwind_build(build, table);
+        hpp_sys_close(build->source.fd);
+    } else if (image->header) {
+        build->source.memory = image->header;
+        error = hpp_unwind_build(build, table);
+    }
+    return error;
+}
+
+int hpp_tables_build(const struct hpp_code_map *map, int (*pause)(void *))
+{
+    struct hpp_segment *segment = hpp_sampler.no_tables ? NULL : most_wanted(map);
+    struct hpp_unwind_build build = {.source = {0, -1}, .pause = pause};
+    const struct hpp_unwind_table *table;
+    int error;
+
+    if (!segment)
+        return 0;
+    error = build_table(segment->image, &build, &table);
+    if (error == -EINTR)
+        return 0;
+    if (error) {
+        segment->no_table = build.reason;
+        table = &hpp_unwind_no_table;
+    }
+    /* while it was built, other code may have come */
+    give(atomic_load(&hpp_sampler.code), segment->image, table);
+    if (!error && tables.directory[0] && segment->image->build_id_size)
+        hpp_table_cache_store(tables.directory, table, tables.limit);
+    return 1;
+}
+
+/* ---- what there is to say ---------------------------------------------------------------------------- */
+
+void hpp_tables_comment(const struct hpp_code_map *map)
+{
+    char line[LINE];
+
+    if (hpp_writer.untold != hpp_writer.told_untold) {
+        struct hpp_text text = HPP_TEXT(line);
+        hpp_text_put(&text, "hpprof.unwind by_fp=");
+        hpp_text_put_number(&text, hpp_writer.untold - hpp_writer.told_untold);
+        hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, line);
+        hpp_writer.told_untold = hpp_writer.untold;
+    }
+    for (uint32_t i = 0; i < map->count; i++) {
+        struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;
+        struct hpp_text text = HPP_TEXT(line);
+        if (!segment->no_table)
+            continue;
+        hpp_text_put(&text, "hpprof.no_table reason='");
+        hpp_text_put(&text, segment->no_table);
+        hpp_text_put(&text, "' image=");
+        hpp_text_put(&text, segment->image->path);
+        hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, line);
+        segment->no_table = NULL;
+    }
+}
