@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 #include <libunwind.h>
+#include <stdio.h>
+#include <string.h>
 
 /* Exported for users of remote address spaces, but in no header (libunwind's include/dwarf.h). */
 #define search_unwind_table UNW_OBJ(dwarf_search_unwind_table)
