@@ -36,14 +36,18 @@ static void *loader_function(const char *name, const char *private_name)
     return function ? function : hpp_next_symbol(private_name);
 }
 
-static const char *load(void)
+/* What must be there before the first walk only. */
+struct settings {
+    __typeof__(unw_set_caching_policy) *set_policy;
+    __typeof__(unw_set_cache_size) *set_size;
+    unw_addr_space_t *space;
+};
+
+static const char *load(struct settings *settings)
 {
     open_function *open_library = (open_function *)loader_function("dlopen", "__libc_dlopen_mode");
     find_function *find = (find_function *)loader_function("dlsym", "__libc_dlsym");
     void *library;
-    unw_addr_space_t *space;
-    __typeof__(unw_set_caching_policy) *set_policy;
-    __typeof__(unw_set_cache_size) *set_size;
 
     /* bound now: to bind at the first call takes the loader's lock */
     library = open_library && find ? open_library(LIBRARY, RTLD_NOW | RTLD_LOCAL) : NULL;
@@ -55,17 +59,13 @@ static const char *load(void)
     hpp_libunwind.is_signal_frame = find(library, NAME_OF(unw_is_signal_frame));
     hpp_libunwind.find = find(library, NAME_OF(unw_get_proc_info_by_ip));
     hpp_libunwind.flush = find(library, NAME_OF(unw_flush_cache));
-    set_policy = find(library, NAME_OF(unw_set_caching_policy));
-    set_size = find(library, NAME_OF(unw_set_cache_size));
-    space = find(library, NAME_OF(unw_local_addr_space));
+    settings->set_policy = find(library, NAME_OF(unw_set_caching_policy));
+    settings->set_size = find(library, NAME_OF(unw_set_cache_size));
+    settings->space = find(library, NAME_OF(unw_local_addr_space));
     if (!hpp_libunwind.init || !hpp_libunwind.step || !hpp_libunwind.get_register ||
-        !hpp_libunwind.is_signal_frame || !hpp_libunwind.find || !hpp_libunwind.flush || !set_policy ||
-        !set_size || !space)
+        !hpp_libunwind.is_signal_frame || !hpp_libunwind.find || !hpp_libunwind.flush ||
+        !settings->set_policy || !settings->set_size || !settings->space)
         return LIBRARY " is too old; version 1.3 or newer is needed";
-    /* for all threads: one of each thread would be made at its first use, in the handler */
-    if (set_policy(*space, UNW_CACHE_GLOBAL) || set_size(*space, 1u << CACHE_LOG, 0))
-        return LIBRARY " has no cache";
-    hpp_libunwind.space = *space;
     return NULL;
 }
 
@@ -149,19 +149,29 @@ static __attribute__((noinline)) int can_walk(void)
     return result.count > 2;
 }
 
+/* One cache for all threads: one of each thread would be made at its first use, in the handler. */
+static const char *make_ready(const struct settings *settings)
+{
+    if (settings->set_policy(*settings->space, UNW_CACHE_GLOBAL) ||
+        settings->set_size(*settings->space, 1u << CACHE_LOG, 0))
+        return LIBRARY " has no cache";
+    hpp_libunwind.space = *settings->space;
+    return can_walk() ? NULL : LIBRARY " cannot unwind this program's start";
+}
+
 const char *hpp_libunwind_load(void)
 {
+    struct settings settings;
     struct low_numbers low;
     int pipe[2];
-    const char *reason = load();
+    const char *reason = load(&settings);
 
     if (reason)
         return reason;
     take_low_numbers(&low, pipe);
-    if (!can_walk()) {
+    reason = make_ready(&settings);
+    if (reason)
         hpp_libunwind.space = NULL;
-        reason = LIBRARY " cannot unwind this program's start";
-    }
     look_for_pipe(pipe);
     give_back(&low);
     return reason;
