@@ -325,11 +325,11 @@ int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregat
     return 0;
 }
 
-void hpp_pprof_close(struct hpp_pprof_file *file)
+void hpp_pprof_close(struct hpp_pprof_file *file, int keep)
 {
     if (file->fd < 0)
         return;
-    if (!file->size)
+    if (!file->size && !keep)
         HPP_SYSCALL(unlinkat, AT_FDCWD, file->path, 0, 0, 0, 0);
     hpp_sys_close(file->fd);
     file->fd = -1;

@@ -45,7 +45,7 @@ int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregat
  * fails, the next chunk begins a new file. */
 void hpp_pprof_reopen(struct hpp_pprof_file *file, int lock);
 
-/* After the last chunk: a file that could not take even one is removed again. */
-void hpp_pprof_close(struct hpp_pprof_file *file);
+/* After the last chunk: closes the file. One that could not take even one is removed again, unless KEEP. */
+void hpp_pprof_close(struct hpp_pprof_file *file, int keep);
 
 #endif

@@ -14,6 +14,7 @@
 
 #define BUILD_NS_PER_BYTE 3u /* of text: about what building takes */
 #define BUILD_NS_MAX      1000000000u
+#define LATE_NS_MAX       10000000u
 #define LINE              (HPP_PATH_MAX + 256)
 
 /* A table that some segment has, or had before its library was unloaded. */
@@ -125,18 +126,25 @@ void hpp_tables_note(const struct hpp_code_map *map, const uint64_t *record)
     }
 }
 
-/* The segment without a table that samples lacked it in most, or NULL if none is worth the work yet. */
+/* About how many ns building the table takes. */
+static uint64_t cost_of(const struct hpp_segment *segment)
+{
+    uint64_t cost = (segment->end - segment->start) * BUILD_NS_PER_BYTE;
+
+    return cost < BUILD_NS_MAX ? cost : BUILD_NS_MAX;
+}
+
+/* The segment without a table that samples lacked it in most, of those that are worth their cost by now, or
+ * NULL. */
 static struct hpp_segment *most_wanted(const struct hpp_code_map *map)
 {
     struct hpp_segment *best = NULL;
 
     for (uint32_t i = 0; i < map->count; i++) {
         struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;
-        uint64_t cost = (segment->end - segment->start) * BUILD_NS_PER_BYTE;
-        if (cost > BUILD_NS_MAX)
-            cost = BUILD_NS_MAX;
         if (segment->wanted && !atomic_load(&segment->table) &&
-            segment->wanted * hpp_sampler.period >= cost && (!best || segment->wanted > best->wanted))
+            segment->wanted * hpp_sampler.period >= cost_of(segment) &&
+            (!best || segment->wanted > best->wanted))
             best = segment;
     }
     return best;
@@ -177,15 +185,13 @@ static int build_table(const struct hpp_image *image, struct hpp_unwind_build *b
     return error;
 }
 
-int hpp_tables_build(const struct hpp_code_map *map, int (*pause)(void *))
+/* Returns 0 only if PAUSE gave up. */
+static int build_for(struct hpp_segment *segment, int (*pause)(void *))
 {
-    struct hpp_segment *segment = hpp_sampler.no_tables ? NULL : most_wanted(map);
     struct hpp_unwind_build build = {.source = {0, -1}, .pause = pause};
     const struct hpp_unwind_table *table;
     int error;
 
-    if (!segment)
-        return 0;
     error = build_table(segment->image, &build, &table);
     if (error == -EINTR)
         return 0;
@@ -198,6 +204,28 @@ int hpp_tables_build(const struct hpp_code_map *map, int (*pause)(void *))
     if (!error && tables.directory[0] && segment->image->build_id_size)
         hpp_table_cache_store(tables.directory, table, tables.limit);
     return 1;
+}
+
+int hpp_tables_build(const struct hpp_code_map *map, int (*pause)(void *))
+{
+    struct hpp_segment *segment = hpp_sampler.no_tables ? NULL : most_wanted(map);
+
+    return segment && build_for(segment, pause);
+}
+
+void hpp_tables_build_late(void)
+{
+    const struct hpp_code_map *map = atomic_load(&hpp_sampler.code);
+    uint64_t left = LATE_NS_MAX;
+
+    for (uint32_t i = 0; i < map->count && tables.directory[0]; i++) {
+        struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;
+        if (!segment->wanted || atomic_load(&segment->table) || !segment->image->build_id_size ||
+            cost_of(segment) > left)
+            continue;
+        left -= cost_of(segment);
+        build_for(segment, NULL);
+    }
 }
 
 /* ---- what there is to say ---------------------------------------------------------------------------- */

@@ -21,6 +21,10 @@ void hpp_tables_note(const struct hpp_code_map *map, const uint64_t *record);
  * PAUSE is called about once a millisecond meanwhile, nonzero gives up. Returns whether it did anything. */
 int hpp_tables_build(const struct hpp_code_map *map, int (*pause)(void *));
 
+/* When the profile is complete: builds, for the next process, what can be built in a few milliseconds and
+ * samples of this one lacked. */
+void hpp_tables_build_late(void);
+
 /* Appends comments about what was walked without a table, and why there is none, to the profile. */
 void hpp_tables_comment(const struct hpp_code_map *map);
 

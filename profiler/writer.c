@@ -258,9 +258,11 @@ int hpp_writer_run(void *unused)
                                                                      : TICK_IDLE);
     }
     hpp_writer_flush(cause);
-    if (!writer->always_write && !hands_over)
-        hpp_pprof_close(&writer->file);
+    if (!hands_over)
+        hpp_pprof_close(&writer->file, writer->always_write);
     atomic_store(&writer->done, 1);
     hpp_sys_futex_wake(&writer->done);
+    if (!hands_over)
+        hpp_tables_build_late();
     return 0;
 }

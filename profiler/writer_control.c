@@ -123,7 +123,7 @@ int hpp_writer_finish(void)
     if (!writer->pid) {
         hpp_writer_drain();
         hpp_writer_flush("exit");
-        hpp_pprof_close(&writer->file);
+        hpp_pprof_close(&writer->file, 0);
         return writer->file.last_error;
     }
     error = stop_writer(HPP_WRITER_END);
