@@ -13,6 +13,7 @@
 #include "common/table_cache.h"
 #include "common/text.h"
 #include "preload/head_comments.h"
+#include "preload/libunwind.h"
 #include "preload/options.h"
 #include "preload/output_path.h"
 #include "preload/remap.h"
@@ -23,6 +24,7 @@
 #include "profiler/sampler.h"
 #include "profiler/sandbox.h"
 #include "profiler/tables.h"
+#include "profiler/walk_libunwind.h"
 #include "profiler/writer.h"
 
 #define STACK_SPAN_MAX (128ull << 20) /* the kernel maps nothing closer below the main stack */
@@ -100,14 +102,18 @@ static int start_writer(const char *folder, int inherited)
 
 static void before_fork(void)
 {
-    if (agent.started && !atomic_load(&hpp_sampler.sandboxed))
-        hpp_thread_before_fork();
+    if (!agent.started || atomic_load(&hpp_sampler.sandboxed))
+        return;
+    hpp_walk_libunwind_pause();
+    hpp_thread_before_fork();
 }
 
 static void after_fork_in_parent(void)
 {
-    if (agent.started && !atomic_load(&hpp_sampler.sandboxed))
-        hpp_thread_after_fork_in_parent();
+    if (!agent.started || atomic_load(&hpp_sampler.sandboxed))
+        return;
+    hpp_thread_after_fork_in_parent();
+    hpp_walk_libunwind_resume(0);
 }
 
 /* The child has copies of everything but the writer, the timers and the other threads. What the
@@ -120,6 +126,7 @@ static void after_fork_in_child(void)
         agent.started = 0;
     if (!agent.started)
         return;
+    hpp_walk_libunwind_resume(1);
     hpp_sampler_after_fork(hpp_thread_code_before_fork());
     hpp_checked_read_after_fork();
     hpp_writer = (struct hpp_writer){0};
@@ -196,6 +203,28 @@ static int keep_options(void)
     return 0;
 }
 
+/* The walker that was asked for, or auto. */
+static void choose_walker(void)
+{
+    const char *reason;
+    char line[160];
+    struct hpp_text text = HPP_TEXT(line);
+
+    if (agent.options.unwind != HPP_UNWIND_LIBUNWIND)
+        return;
+    reason = hpp_libunwind_load();
+    hpp_sampler.libunwind = !reason;
+    if (!reason)
+        return;
+    agent.options.unwind = HPP_UNWIND_AUTO;
+    if (agent.options.first)
+        return; /* the first process has said it */
+    hpp_text_put(&text, "hpprof: HPPROF_UNWIND=libunwind: ");
+    hpp_text_put(&text, reason);
+    hpp_text_put(&text, "; auto is used\n");
+    hpp_tell(&text);
+}
+
 static void remap(void)
 {
     struct hpp_remap_options options = {agent.options.remap_min, agent.options.remap_max,
@@ -241,6 +270,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     hpp_sampler.check_all = agent.options.validate == HPP_VALIDATE_PIPE;
     if (hpp_sampler.check_all)
         hpp_checked_read_open();
+    choose_walker();
     remap();
     if (start_writer(agent.options.first, 0))
         return;

@@ -8,6 +8,7 @@
 #include "preload/agent.h"
 #include "preload/interpose.h"
 #include "profiler/sampler.h"
+#include "profiler/walk_libunwind.h"
 #include "profiler/writer.h"
 
 int dlclose(void *handle);
@@ -18,7 +19,10 @@ EXPORT int dlclose(void *handle)
     int result;
 
     atomic_fetch_add(&hpp_sampler.epoch, 1);
+    hpp_walk_libunwind_pause();
     result = REAL(dlclose)(handle);
+    hpp_walk_libunwind_flush();
+    hpp_walk_libunwind_resume(0);
     atomic_fetch_add(&hpp_sampler.epoch, 1);
     return result;
 }

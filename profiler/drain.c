@@ -11,6 +11,7 @@
 #include "profiler/tables.h"
 #include "profiler/unsampled.h"
 #include "profiler/walk.h"
+#include "profiler/walk_libunwind.h"
 #include "profiler/signal_safe.h"
 
 #define MS                1000000ull
@@ -131,20 +132,43 @@ static uint32_t thread_name(struct hpp_slot *slot)
     return slot->name_index;
 }
 
+/* The handler walked with the map before MAP: where that had another library, what it took for callers of
+ * the code that is there now is not to be relied on. Returns the record's first word without them. */
+static uint64_t without_invented(const uint64_t *record, const struct hpp_code_map *map)
+{
+    unsigned count = HPP_RECORD_FRAMES(record[0]);
+
+    for (unsigned i = 0; i + 1 < count && hpp_writer.map_before && hpp_writer.map_before != map; i++) {
+        uint64_t address = record[HPP_RECORD_WORDS + i] - (i > 0);
+        const struct hpp_code_range *then = hpp_image_find(hpp_writer.map_before, address);
+        const struct hpp_code_range *now = hpp_image_find(map, address);
+        if (then && now && then->segment != now->segment)
+            return HPP_RECORD(i + 1, HPP_WALK_NOT_CODE, HPP_RECORD_WEIGHT(record[0])) |
+                   HPP_RECORD_AT(HPP_RECORD_EPOCH(record[0]));
+    }
+    return record[0];
+}
+
 /* Takes what the slot's ring holds. */
 static void drain_slot(struct hpp_slot *slot, uint64_t now)
 {
     struct hpp_writer *writer = &hpp_writer;
     const struct hpp_code_map *map;
-    const uint64_t *record;
+    uint64_t *record;
 
     while ((record = hpp_ring_peek(&slot->ring))) {
+        int stale = HPP_RECORD_EPOCH(record[0]) != (uint8_t)writer->epoch;
+        uint64_t head = record[0];
+
         if (now - writer->last_scan >= writer->scan_interval && has_unknown(slot, record))
             scan_images(now);
         map = map_of(record, now);
+        if (stale)
+            record[0] = without_invented(record, map);
         if (record[0] & HPP_RECORD_UNTOLD)
             hpp_tables_note(map, record);
         hpp_aggregate_add(&writer->aggregate, map, record, slot->tid, thread_name(slot));
+        record[0] = head;
         hpp_ring_consume(&slot->ring, record);
         writer->last_sample = now;
     }
@@ -222,6 +246,7 @@ static void comment_losses(int at_end)
     any |= put_count(&text, "stale", atomic_load(&hpp_sampler.stale), &writer->told_stale);
     any |= put_count(&text, "threads", atomic_load(&hpp_sampler.unsampled), &writer->told_unsampled);
     any |= put_count(&text, "blocked", atomic_load(&hpp_sampler.blocked), &writer->told_blocked);
+    any |= put_count(&text, "not_libunwind", hpp_walk_libunwind_refused(), &writer->told_refused);
     any |= put_count(&text, "write_errors", writer->file.write_errors, &writer->told_write_errors);
     any |= put_count(&text, "lost_weight", writer->aggregate.lost_weight, &writer->told_lost_weight);
     if (any)

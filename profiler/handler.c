@@ -7,6 +7,7 @@
 #include "common/sys.h"
 #include "profiler/sampler.h"
 #include "profiler/walk.h"
+#include "profiler/walk_libunwind.h"
 #include "profiler/signal_safe.h"
 
 #define ALL_SIGNALS    UINT64_MAX
@@ -53,7 +54,8 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
     /* busy before the map is read: the writer frees an old map only when no handler can have it */
     atomic_exchange(&slot->busy, 1);
     walk.code = atomic_load(&hpp_sampler.code);
-    hpp_walk_frames(&walk, record + HPP_RECORD_WORDS, hpp_sampler.depth, &result);
+    (hpp_sampler.libunwind ? hpp_walk_libunwind : hpp_walk_frames)(&walk, record + HPP_RECORD_WORDS,
+                                                                   hpp_sampler.depth, &result);
     SECOND_OPINION(&walk, record + HPP_RECORD_WORDS, &result, context);
     atomic_store_explicit(&slot->busy, 0, memory_order_release);
     record[0] = HPP_RECORD(result.count, result.end, weight) | HPP_RECORD_AT(epoch) |

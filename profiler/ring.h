@@ -57,7 +57,7 @@ static inline void hpp_ring_commit(struct hpp_ring *ring, unsigned count)
 }
 
 /* The oldest record, or NULL if there is none. Writer only; the record stays until hpp_ring_consume. */
-static inline const uint64_t *hpp_ring_peek(struct hpp_ring *ring)
+static inline uint64_t *hpp_ring_peek(struct hpp_ring *ring)
 {
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);

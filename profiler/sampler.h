@@ -52,6 +52,7 @@ struct hpp_sampler {
     int check_all;                   /* HPPROF_VALIDATE=pipe */
     unsigned depth;                  /* frames recorded of one stack (HPPROF_DEPTH) */
     int no_tables;                   /* HPPROF_UNWIND=fp */
+    int libunwind;                   /* HPPROF_UNWIND=libunwind, and it is loaded */
     int pid;                         /* the process this state belongs to: a vfork child has another */
     _Atomic uint64_t stale;          /* signals for a thread that had ended */
     _Atomic uint64_t unsampled;      /* threads that got no timer */
