@@ -32,7 +32,7 @@ AGENT_FLAGS := $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -fno-omit-
 AGENT_LDFLAGS := -shared -Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,defs -Wl,-z,text \
                  -Wl,--exclude-libs,ALL -Wl,-soname,libhpprof.so -Wl,--as-needed
 
-TOOL_LIBS := $(shell $(PKG_CONFIG) --libs libelf libprotobuf-c zlib 2>/dev/null) -liberty -lunwind-$(ARCH)
+TOOL_LIBS := $(shell $(PKG_CONFIG) --libs libdw libelf libprotobuf-c zlib 2>/dev/null) -liberty -lunwind-$(ARCH)
 TEST_LIBS := -lcmocka
 PROTOBUF_C_A := $(shell $(PKG_CONFIG) --variable=libdir libprotobuf-c 2>/dev/null)/libprotobuf-c.a
 

@@ -53,5 +53,6 @@ int hpp_cmd_symbolize(const struct hpp_arguments *arguments);
 int hpp_cmd_perf_map(const struct hpp_arguments *arguments);
 int hpp_cmd_merge(const struct hpp_arguments *arguments);
 int hpp_cmd_dump(const struct hpp_arguments *arguments);
+int hpp_cmd_unwind_table(const struct hpp_arguments *arguments);
 
 #endif

@@ -31,6 +31,11 @@ static const struct hpp_command commands[] = {
      "for some milliseconds. A stack that does not reach its thread's root ends with\n"
      "a line [unfinished] that says why.",
      1, 1, false, hpp_cmd_dump},
+    {"unwind-table", HPP_UNWIND_TABLE_OPTION, "[--rows] FILE",
+     "make the unwind table of an ELF file and check it",
+     "Prints what the table holds, and compares it with libdw's reading of FILE: exit\n"
+     "status 1, and the first addresses, where they differ.",
+     1, 1, false, hpp_cmd_unwind_table},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -51,7 +56,7 @@ static void print_commands(FILE *out)
 {
     fputs("usage: hpprof COMMAND [OPTION]... [ARGUMENT]...\n\n", out);
     for (int i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fputs("\n`hpprof help COMMAND` tells its options. One program, without this command:\n"
           "  LD_PRELOAD=libhpprof.so PROGRAM   leaves hpprof.PROGRAM.PID.pb\n",
           out);

@@ -5,15 +5,16 @@
 
 #include "common/text.h"
 
-#define AGENT      HPP_AGENT_OPTION
-#define RECORD     HPP_RECORD_OPTION
-#define REPORT     HPP_REPORT_OPTION
-#define FLAMEGRAPH HPP_FLAMEGRAPH_OPTION
-#define SYMBOLIZE  HPP_SYMBOLIZE_OPTION
-#define PERF_MAP   HPP_PERF_MAP_OPTION
-#define MERGE      HPP_MERGE_OPTION
-#define CACHE      HPP_CACHE_OPTION
-#define DUMP       HPP_DUMP_OPTION
+#define AGENT        HPP_AGENT_OPTION
+#define RECORD       HPP_RECORD_OPTION
+#define REPORT       HPP_REPORT_OPTION
+#define FLAMEGRAPH   HPP_FLAMEGRAPH_OPTION
+#define SYMBOLIZE    HPP_SYMBOLIZE_OPTION
+#define PERF_MAP     HPP_PERF_MAP_OPTION
+#define MERGE        HPP_MERGE_OPTION
+#define CACHE        HPP_CACHE_OPTION
+#define DUMP         HPP_DUMP_OPTION
+#define UNWIND_TABLE HPP_UNWIND_TABLE_OPTION
 
 const struct hpp_option hpp_options[HPP_OPTION_COUNT] = {
 #define OPTION(id, variable, flag, letter, argument, kind, initial, allowed, users, help) \

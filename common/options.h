@@ -16,6 +16,7 @@ enum hpp_option_user {
     HPP_MERGE_OPTION = 1 << 6,
     HPP_CACHE_OPTION = 1 << 7,
     HPP_DUMP_OPTION = 1 << 8,
+    HPP_UNWIND_TABLE_OPTION = 1 << 9,
 };
 
 enum hpp_option_kind {

@@ -13,6 +13,7 @@ pkg-config           command pkg-config
 protobuf-c-compiler  command protoc-c
 libprotobuf-c-dev    module  libprotobuf-c
 libelf-dev           module  libelf
+libdw-dev            module  libdw
 libiberty-dev        header  libiberty/demangle.h
 zlib1g-dev           module  zlib
 libunwind-dev        module  libunwind-generic

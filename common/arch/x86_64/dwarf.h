@@ -11,5 +11,8 @@
 #define HPP_ARCH_DWARF_SP        7  /* rsp */
 #define HPP_ARCH_DWARF_PC        16 /* the return address's column */
 #define HPP_ARCH_DWARF_REGISTERS 17 /* those above are not kept */
+#define HPP_ARCH_DWARF_NAMES                                                                               \
+    "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", \
+        "r15", "rip"
 
 #endif
