@@ -177,12 +177,11 @@ static bool run(struct walk *walk, unw_addr_space_t space, hpp_process_visit *vi
             return false;
         }
         frame.image = hpp_process_image_find(walk->images, frame.place);
-        frame.signal = unw_is_signal_frame(&cursor) > 0;
-        visit(context, &frame);
         walk->informed = false;
         walk->missed = 0;
         sp_before = sp;
         if (exact && !is_code(walk, pc)) {
+            visit(context, &frame);
             snprintf(why, HPP_UNWIND_WHY, "0x%" PRIx64 " is not code", pc);
             if (!leave_bad_call(walk, &cursor, space))
                 return false;
@@ -190,6 +189,9 @@ static bool run(struct walk *walk, unw_addr_space_t space, hpp_process_visit *vi
             continue;
         }
         result = unw_step(&cursor);
+        /* it tells of the frame that the step has left */
+        frame.signal = unw_is_signal_frame(&cursor) > 0;
+        visit(context, &frame);
         if (result == 0 && walk->informed)
             return true;
         if (result <= 0) {
