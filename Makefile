@@ -54,6 +54,7 @@ UNIT_HELP_OBJ := $(UNIT_HELP:%.c=$(OUT)/obj/%.o)
 TARGET_OBJ := $(TARGET_SRC:%.c=$(OUT)/obj/%.o)
 UNIT_BIN   := $(UNIT_SRC:%.c=$(OUT)/%)
 BENCH_BIN  := $(BENCH_SRC:%.c=$(OUT)/%)
+UNWIND_BIN := $(addprefix $(OUT)/tests/unwind/,step)
 PROG_BIN   := $(addprefix $(OUT)/,$(basename $(PROG_SRC)))
 
 AGENT := $(OUT)/libhpprof.so
@@ -64,8 +65,9 @@ agent: $(AGENT)               ## build libhpprof.so
 tools: $(TOOL)                ## build the command
 programs: $(PROG_BIN)         ## build the programs that tests profile
 unit: $(UNIT_BIN)             ## build the unit tests
+unwind-programs: $(UNWIND_BIN)
 
-all agent tools programs unit bench-programs:
+all agent tools programs unit unwind-programs bench-programs:
 	@:
 
 # ---- what outputs depend on besides their sources: flags, and lists of objects --------------------
@@ -129,6 +131,26 @@ $(OUT)/tests/programs/%: tests/programs/%.cc $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,CXX )$(CXX) -O1 -g -Wall -Wextra -MMD -MP -MF $@.d $< -o $@ $(program_flags)
 
+# The single-stepping test: a tracer, and code of many kinds without frame pointers, bound lazily.
+COMMON_OBJ  := $(COMMON_SRC:%.c=$(OUT)/obj/%.o)
+STEP_OBJ    := $(addprefix $(OUT)/obj/tests/unwind/,step.o shadow.o step_code.o step_asm.o step_throw.o)
+STEPPED     := -D_GNU_SOURCE -I. -O2 -g -fomit-frame-pointer -Wall -Wextra
+$(OUT)/obj/tests/unwind/step_code.o: tests/unwind/step_code.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,CC  )$(CC) $(STEPPED) -std=gnu11 -MMD -MP -c $< -o $@
+$(OUT)/obj/tests/unwind/step_throw.o: tests/unwind/step_throw.cc $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,CXX )$(CXX) $(STEPPED) -MMD -MP -c $< -o $@
+$(OUT)/obj/tests/unwind/step_asm.o: tests/unwind/step_asm.S $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,AS  )$(CC) -MMD -MP -c $< -o $@
+$(OUT)/tests/unwind/libstep.so: tests/unwind/step_library.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(STEPPED) -std=gnu11 -fPIC -shared $< -o $@
+$(OUT)/tests/unwind/step: $(STEP_OBJ) $(COMMON_OBJ) $(OUT)/obj/libtarget.a $(OUT)/tests/unwind/libstep.so
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CXX) $(LDFLAGS) $^ -Wl,-z,lazy -Wl,-rpath,'$$ORIGIN' -o $@
+
 # ---- benchmarks ----------------------------------------------------------------------------------
 
 # Linked with what they name of the agent's parts, as the agent has them.
@@ -155,7 +177,7 @@ JOBS       = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 # Two steps: what the first installs, the second make sees.
 test: deps-test  ## run all tests (T=FILE: only these; V=asan: command and unit tests under ASan and UBSan)
 	@+$(MAKE) --no-print-directory $(JOBS) run-tests
-run-tests: $(if $(V),,all programs bench-programs) $(if $(V),tools) unit
+run-tests: $(if $(V),,all programs unwind-programs bench-programs) $(if $(V),tools) unit
 	@+$(if $(V),,$(MAKE) --no-print-directory V=asan tools unit)
 	@tests/run $(BUILD) $(T)
 
@@ -194,9 +216,10 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "  V=asan|tsan|cov builds the command and the unit tests in build/V with that instrumentation"
 
-.PHONY: all agent tools programs bench-programs unit test run-tests demo bench deps deps-test \
+.PHONY: all agent tools programs bench-programs unwind-programs unit test run-tests demo bench deps deps-test \
         check-layers check-agent lint install uninstall clean help FORCE
 # Objects stay: nothing that make made on its way to a test is temporary.
 .SECONDARY:
 -include $(AGENT_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TARGET_OBJ:.o=.d) $(PROG_BIN:=.d)
 -include $(UNIT_SRC:%.c=$(OUT)/obj/%.d) $(UNIT_HELP_OBJ:.o=.d) $(BENCH_SRC:%.c=$(OUT)/obj/%.d)
+-include $(STEP_OBJ:.o=.d)
