@@ -151,7 +151,7 @@ static void print_option(const struct hpp_command *command, const struct hpp_opt
     if (*option->allowed || *option->initial)
         used += snprintf(text + used, sizeof text - (size_t)used, " (%s%s%s%s)", option->allowed, before,
                          *option->initial ? "default " : "", option->initial);
-    if (*option->variable && command->user == HPP_RECORD_OPTION)
+    if (*option->variable && command->user & (HPP_RECORD_OPTION | HPP_CACHE_OPTION))
         snprintf(text + used, sizeof text - (size_t)used, " [%s]", option->variable);
     print_wrapped(text, column);
 }

@@ -54,5 +54,6 @@ int hpp_cmd_perf_map(const struct hpp_arguments *arguments);
 int hpp_cmd_merge(const struct hpp_arguments *arguments);
 int hpp_cmd_dump(const struct hpp_arguments *arguments);
 int hpp_cmd_unwind_table(const struct hpp_arguments *arguments);
+int hpp_cmd_cache(const struct hpp_arguments *arguments);
 
 #endif

@@ -36,6 +36,16 @@ static const struct hpp_command commands[] = {
      "Prints what the table holds, and compares it with libdw's reading of FILE: exit\n"
      "status 1, and the first addresses, where they differ.",
      1, 1, false, hpp_cmd_unwind_table},
+    {"cache", HPP_CACHE_OPTION, "[OPTION]... list|warm FILE...|verify [FILE]...|clear",
+     "keep unwind tables on disk",
+     "list    print what is there, and what would not be used, with the reason\n"
+     "warm    make the tables of the FILEs (all files below, of a folder) beforehand.\n"
+     "        A program and its libraries:\n"
+     "        hpprof cache warm PROGRAM $(ldd PROGRAM | grep -o '/[^ ]*')\n"
+     "verify  check owner, mode, checksum and contents of every table, and that\n"
+     "        those of the FILEs are what the FILEs give\n"
+     "clear   remove them",
+     1, INT32_MAX, false, hpp_cmd_cache},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

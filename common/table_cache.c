@@ -260,14 +260,11 @@ static int write_all(int fd, const void *bytes, uint64_t size)
     return (int)HPP_SYSCALL(fchmod, fd, 0444, 0, 0, 0, 0);
 }
 
-static int store(int folder, const char *name, const struct hpp_unwind_table *table, uint64_t limit)
+static int store(int folder, const char *name, const struct hpp_unwind_table *table)
 {
     char partial[HPP_TABLE_NAME_SIZE];
-    int error = hpp_table_folder_evict(folder, limit - table->size), fd;
+    int fd = make_file(folder, name, partial), error;
 
-    if (error)
-        return error;
-    fd = make_file(folder, name, partial);
     if (fd < 0)
         return fd;
     error = write_all(fd, table, table->size);
@@ -292,8 +289,8 @@ int hpp_table_cache_store(const char *directory, const struct hpp_unwind_table *
     folder = open_folder(directory, 1, &reason);
     if (folder < 0)
         return folder;
-    error = store(folder, name, table, limit);
-    if (!error) /* others may have stored at the same time */
+    error = store(folder, name, table);
+    if (!error) /* afterwards: others may have stored at the same time */
         error = hpp_table_folder_evict(folder, limit);
     hpp_sys_close(folder);
     return error;

@@ -8,13 +8,15 @@ HPPROF_COMMAND=$(hpprof_path "${HPPROF:-$ROOT/build/hpprof}")
 AGENT=$(hpprof_path "${HPPROF_LIB:-$ROOT/build/libhpprof.so}")
 PROGRAMS=$(hpprof_path "${PROGRAMS:-$ROOT/build/tests/programs}")
 
-# Enters the test's own empty directory; the caller's own options must not reach the tests.
+# Enters the test's own empty directory; the caller's own options must not reach the tests, nor the tests the
+# caller's unwind tables.
 hpprof_setup() {
     local name
     for name in ${!HPPROF_*}; do
         [ "$name" = HPPROF_COMMAND ] || unset "$name"
     done
     unset HPPROF
+    export HPPROF_CACHE=$BATS_RUN_TMPDIR/hpprof-cache
     cd "$BATS_TEST_TMPDIR" || return
 }
 
