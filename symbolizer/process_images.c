@@ -38,23 +38,6 @@ void hpp_process_images_close(struct hpp_process_images *images)
     *images = (struct hpp_process_images){.root = -1};
 }
 
-const struct hpp_process_mapping *hpp_process_mapping_find(const struct hpp_process *process,
-                                                           uint64_t address)
-{
-    size_t low = 0, high = process->mapping_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (address < process->mappings[middle].start)
-            high = middle;
-        else if (address >= process->mappings[middle].end)
-            low = middle + 1;
-        else
-            return &process->mappings[middle];
-    }
-    return NULL;
-}
-
 static bool is_file(const struct hpp_process_mapping *mapping)
 {
     return mapping->path[0] == '/' || !strcmp(mapping->path, "[vdso]");

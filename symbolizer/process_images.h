@@ -17,10 +17,6 @@ void hpp_process_images_open(struct hpp_process_images *images, const struct hpp
                              void (*tell)(const char *line));
 void hpp_process_images_close(struct hpp_process_images *images);
 
-/* The mapping that holds ADDRESS, or NULL. */
-const struct hpp_process_mapping *hpp_process_mapping_find(const struct hpp_process *process,
-                                                           uint64_t address);
-
 /* The image that holds ADDRESS, or NULL: memory without a file. It lives as long as IMAGES. */
 struct hpp_process_image *hpp_process_image_find(struct hpp_process_images *images, uint64_t address);
 

@@ -2,15 +2,14 @@
  * thread of ours does it and ends: the kernel then releases what is not released yet, also a thread that
  * never came to stop; and so it does when we are killed. Offline only. */
 #include "symbolizer/process_stop.h"
-#include "common/maps.h"
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -19,6 +18,8 @@
 
 enum {
     FIRST_BYTES = 16 << 10, /* most stacks are smaller */
+    SETTLE_US = 100,        /* how long a sleeping thread has before the next one is stopped */
+    LOOK_US = 2000,         /* how often to look for threads that end without news */
     BUSY_MS = 100,          /* how long a thread may take to leave the kernel */
     ALL_MS = 2000,
 };
@@ -152,19 +153,24 @@ static int seize(struct taking *taking, struct tracee *tracee)
     return fail(taking, taking->why);
 }
 
-/* Copies what of the stack lies at ADDRESS and above. */
-static bool copy_stack(struct taking *taking, struct hpp_stack_piece *piece, uint64_t address)
+/* Copies the stack from SP, and from what leaf functions use below it, to the end of its mapping. */
+static bool copy_stack(struct taking *taking, struct hpp_stack_piece *piece, uint64_t sp)
 {
+    const struct hpp_process_mapping *mapping = hpp_process_mapping_find(taking->process, sp);
+    uint64_t address = mapping && sp - mapping->start >= HPP_ARCH_RED_ZONE ? sp - HPP_ARCH_RED_ZONE : sp;
+    uint64_t limit =
+        mapping && mapping->end - address < HPP_STACK_BYTES ? mapping->end - address : HPP_STACK_BYTES;
     size_t size = 0, want = FIRST_BYTES - address % 4096;
 
-    while (size < HPP_STACK_BYTES) {
+    while (size < limit) {
+        want = want < limit - size ? want : limit - size;
         struct iovec to = {taking->buffer + size, want};
         struct iovec from = {(void *)(address + size), want};
         ssize_t got = process_vm_readv(taking->process->pid, &to, 1, &from, 1, 0);
         size += got > 0 ? (size_t)got : 0;
         if (got < (ssize_t)want)
             break;
-        want = HPP_STACK_BYTES - size;
+        want = HPP_STACK_BYTES;
     }
     if (!size)
         return false;
@@ -192,11 +198,11 @@ static void copy_thread(struct taking *taking, struct hpp_process_thread *thread
         ptrace(PTRACE_SETREGSET, thread->tid, NT_PRSTATUS, &set);
     thread->taken = true;
     sp = thread->registers.value[HPP_ARCH_SP];
-    if (!copy_stack(taking, piece, sp - HPP_ARCH_RED_ZONE) && !copy_stack(taking, piece, sp))
+    if (!copy_stack(taking, piece, sp))
         return;
     sp = hpp_arch_interrupted_sp(piece->bytes, piece->size, piece->address);
     if (sp && sp - piece->address >= piece->size)
-        copy_stack(taking, &thread->pieces[1], sp - HPP_ARCH_RED_ZONE);
+        copy_stack(taking, &thread->pieces[1], sp);
 }
 
 /* Takes the news of our tracees. */
@@ -218,6 +224,24 @@ static void collect(struct taking *taking)
         tracee->signal = status >> 16 ? 0 : WSTOPSIG(status);
         copy_thread(taking, &tracee->thread);
     }
+}
+
+/* Waits for the news of a stop. Returns whether there may be one. */
+static bool wait_for_news(long microseconds)
+{
+    sigset_t child;
+
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    return sigtimedwait(&child, NULL, &(struct timespec){0, microseconds * 1000}) > 0;
+}
+
+/* A call that we interrupted would fail if we were killed before copy_thread mends it: not many at a time. */
+static void settle(struct taking *taking, const struct tracee *tracee)
+{
+    do
+        collect(taking);
+    while (tracee->thread.status.state == 'S' && tracee->phase == SEIZED && wait_for_news(SETTLE_US));
 }
 
 static size_t running(const struct taking *taking)
@@ -256,17 +280,13 @@ static bool all_busy(struct taking *taking)
 static void wait_for_stops(struct taking *taking)
 {
     const uint64_t begin = now();
-    sigset_t child;
 
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
     for (;;) {
         uint64_t waited = now() - begin;
         collect(taking);
         if (!running(taking) || waited > ALL_MS * 1000000ull)
             break;
-        if (sigtimedwait(&child, NULL, &(struct timespec){0, 2000000}) < 0 && all_busy(taking) &&
-            waited > BUSY_MS * 1000000ull)
+        if (!wait_for_news(LOOK_US) && all_busy(taking) && waited > BUSY_MS * 1000000ull)
             break;
     }
     for (size_t i = 0; i < taking->count; i++)
@@ -284,50 +304,27 @@ static void release(struct taking *taking)
         taking->process->stopped_ns = now() - taking->first_stop;
 }
 
-static void read_mappings(struct hpp_process *process)
-{
-    char path[64];
-    struct hpp_maps maps = {.fd = -1};
-    struct hpp_maps_line line;
-    size_t room = 0;
-
-    snprintf(path, sizeof path, "/proc/%d/maps", process->pid);
-    maps.fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (maps.fd < 0)
-        return;
-    while (hpp_maps_next(&maps, &line) > 0) {
-        size_t size = strlen(line.path) + 1;
-        char *copy = *line.path ? hpp_pool_get(&process->pool, size) : "";
-        if (*line.path)
-            memcpy(copy, line.path, size);
-        process->mappings =
-            hpp_memory_room(process->mappings, &room, process->mapping_count + 1, sizeof *process->mappings);
-        process->mappings[process->mapping_count++] = (struct hpp_process_mapping){
-            line.start, line.end, line.offset, line.device, line.inode, line.executable, copy};
-    }
-    close(maps.fd);
-}
-
 static void *take(void *argument)
 {
     struct taking *taking = argument;
     uint64_t end;
 
     memset(taking->buffer, 0, sizeof taking->buffer);
+    hpp_process_mappings_read(taking->process); /* where stacks end; once more when all is still */
     scan(taking);
     pass_over_busy(taking);
     end = now() + ALL_MS * 1000000ull;
     do {
         /* threads that a thread made before it stopped appear in the next scan */
         for (size_t i = 0; i < taking->count && !taking->failed; i++)
-            if (taking->tracees[i].phase == NEW)
-                seize(taking, &taking->tracees[i]);
+            if (taking->tracees[i].phase == NEW && !seize(taking, &taking->tracees[i]))
+                settle(taking, &taking->tracees[i]);
         if (taking->failed)
             break;
         wait_for_stops(taking);
     } while (!taking->only && scan(taking) && now() < end);
     if (!taking->failed)
-        read_mappings(taking->process);
+        hpp_process_mappings_read(taking->process);
     release(taking);
     return NULL;
 }

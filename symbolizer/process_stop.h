@@ -51,4 +51,11 @@ struct hpp_process {
 int hpp_process_take(struct hpp_process *process, pid_t pid, pid_t tid, char why[HPP_PROCESS_WHY]);
 void hpp_process_free(struct hpp_process *process);
 
+/* Reads process->mappings anew. Without right to, there are none. */
+void hpp_process_mappings_read(struct hpp_process *process);
+
+/* The mapping that holds ADDRESS, or NULL. */
+const struct hpp_process_mapping *hpp_process_mapping_find(const struct hpp_process *process,
+                                                           uint64_t address);
+
 #endif
