@@ -3,22 +3,16 @@
  *
  *   handler [ROUNDS] [DEPTH]
  */
+#include "bench/self_signal.h"
 #include "bench/statistics.h"
-#include "common/sys.h"
-#include "profiler/checked_read.h"
-#include "profiler/handler.h"
-#include "profiler/sampler.h"
 #include "profiler/walk.h"
 
-#include <pthread.h>
 #include <stdio.h>
 
 enum { BATCH = 100, BATCHES = 20, WAYS = 3 };
 
 static const char *const ways[WAYS] = {"empty", "auto", "pipe"};
-static struct hpp_kernel_sigaction empty_action, agent_action;
-static struct hpp_slot *slot;
-static siginfo_t timer_signal;
+static struct hpp_kernel_sigaction empty_action;
 static unsigned records_good, records_bad;
 
 static void empty_handler(int signal, siginfo_t *info, void *context)
@@ -26,13 +20,6 @@ static void empty_handler(int signal, siginfo_t *info, void *context)
     (void)signal;
     (void)info;
     (void)context;
-}
-
-static double cpu_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
 /* Empties the ring and looks at what was in it. */
@@ -47,24 +34,18 @@ static void drain(unsigned depth)
     }
 }
 
-static void send(void)
-{
-    for (int i = 0; i < BATCH; i++)
-        HPP_SYSCALL(rt_tgsigqueueinfo, hpp_sampler.pid, slot->tid, SIGPROF, &timer_signal, 0, 0);
-}
-
-/* Calls send() with FRAMES frames below the root's. */
+/* Sends a batch with FRAMES frames below the root's. */
 static __attribute__((noinline)) void descend(unsigned frames)
 {
     if (frames > 1)
         descend(frames - 1);
     else
-        send();
+        send_signals(BATCH);
     __asm__ volatile("");
 }
 
 /* The root: walks end at this function's frame, as in the agent at its function under main. */
-static __attribute__((noinline)) void run_batch(unsigned depth)
+static ROOT void run_batch(unsigned depth)
 {
     slot->root_fp = (uint64_t)__builtin_frame_address(0);
     descend(depth);
@@ -87,37 +68,13 @@ static double measure(int way, unsigned depth)
     return spent / (BATCH * BATCHES);
 }
 
-/* What the agent's start-up code does, but for the timer. */
+/* Walks by frame pointer: this program has them, and no tables are made for it. */
 static int set_up(void)
 {
-    static struct hpp_arena arena, scratch;
-    const struct hpp_code_map *map;
-    const struct hpp_code_range *range;
-    pthread_attr_t attributes;
-    void *stack;
-    size_t stack_size;
-
-    if (hpp_sampler_init() || hpp_checked_read_open() ||
-        hpp_image_scan(&arena, &scratch, NULL, (uint64_t)(uintptr_t)set_up, &map))
+    hpp_sampler.no_tables = 1;
+    if (set_up_sampler(HPP_DEPTH_MAX))
         return -1;
-    range = hpp_image_find(map, (uint64_t)(uintptr_t)hpp_handler);
-    slot = hpp_slot_claim();
-    if (!range || !slot || pthread_getattr_np(pthread_self(), &attributes) ||
-        pthread_attr_getstack(&attributes, &stack, &stack_size))
-        return -1;
-    atomic_store(&hpp_sampler.code, map);
-    hpp_sampler.agent = range->segment;
-    slot->stack_low = (uint64_t)stack;
-    slot->stack_end = slot->stack_low + stack_size;
-    atomic_store(&slot->state, HPP_SLOT_ACTIVE);
-    timer_signal.si_signo = SIGPROF;
-    timer_signal.si_code = SI_TIMER;
-    timer_signal.si_value.sival_ptr = (void *)(uintptr_t)slot->value;
-    if (hpp_handler_install())
-        return -1;
-    hpp_sys_sigaction(SIGPROF, NULL, &agent_action);
-    empty_action = agent_action;
-    empty_action.handler = (void *)empty_handler;
+    empty_action = action_with(empty_handler);
     return 0;
 }
 
