@@ -42,7 +42,9 @@ TOOL_SRC   := $(COMMON_SRC) $(wildcard symbolizer/*.c)
 CLI_SRC    := $(wildcard cli/*.c)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
-BENCH_SRC  := $(wildcard bench/*.c)
+# What make bench-unwind needs is larger, and only built for it.
+BENCH_UNWIND := $(wildcard bench/unwind*.c)
+BENCH_SRC  := $(filter-out $(BENCH_UNWIND),$(wildcard bench/*.c))
 PROG_SRC   := $(wildcard tests/programs/*.c tests/programs/*.cc)
 # Unit tests of the agent's parts take what they name from here; what runs at load time stays out.
 TARGET_SRC := $(filter-out preload/agent.c preload/interpose%.c,$(wildcard profiler/*.c preload/*.c))
@@ -54,7 +56,7 @@ UNIT_HELP_OBJ := $(UNIT_HELP:%.c=$(OUT)/obj/%.o)
 TARGET_OBJ := $(TARGET_SRC:%.c=$(OUT)/obj/%.o)
 UNIT_BIN   := $(UNIT_SRC:%.c=$(OUT)/%)
 BENCH_BIN  := $(BENCH_SRC:%.c=$(OUT)/%)
-UNWIND_BIN := $(addprefix $(OUT)/tests/unwind/,step)
+UNWIND_BIN := $(addprefix $(OUT)/tests/,unwind/step unwind/second_opinion libhpprof-check.so)
 PROG_BIN   := $(addprefix $(OUT)/,$(basename $(PROG_SRC)))
 
 AGENT := $(OUT)/libhpprof.so
@@ -151,6 +153,20 @@ $(OUT)/tests/unwind/step: $(STEP_OBJ) $(COMMON_OBJ) $(OUT)/obj/libtarget.a $(OUT
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CXX) $(LDFLAGS) $^ -Wl,-z,lazy -Wl,-rpath,'$$ORIGIN' -o $@
 
+# The second opinion: an agent that keeps what libdw needs to walk each sample's stack again, and that walk.
+CHECK_OBJ  := $(filter-out %/profiler/handler.o,$(AGENT_OBJ)) \
+              $(addprefix $(OUT)/agent-check/,profiler/handler.o tests/unwind/second_opinion_hook.o)
+$(OUT)/agent-check/%.o: %.c $(OUT)/flags | $(GEN)
+	@mkdir -p $(@D)
+	$(call say,CC  )$(CC) $(ALL_CPP) $(AGENT_FLAGS) -DHPP_SECOND_OPINION -MMD -MP -c $< -o $@
+$(OUT)/tests/libhpprof-check.so: $(CHECK_OBJ) $(OUT)/links
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(AGENT_FLAGS) $(AGENT_LDFLAGS) $(LDFLAGS) $(CHECK_OBJ) $(PROTOBUF_C_A) -o $@
+OPINION_OBJ := $(addprefix $(OUT)/obj/tests/unwind/,second_opinion.o opinion_classes.o)
+$(OUT)/tests/unwind/second_opinion: $(OPINION_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ -ldw -lelf -o $@
+
 # ---- benchmarks ----------------------------------------------------------------------------------
 
 # Linked with what they name of the agent's parts, as the agent has them.
@@ -160,7 +176,16 @@ $(OUT)/agent/libparts.a: $(PARTS_OBJ) $(OUT)/links
 	$(call say,AR  )$(AR) rcs $@ $(PARTS_OBJ)
 $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(OUT)/agent/libparts.a
 	@mkdir -p $(@D)
-	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(PROTOBUF_C_A) -o $@
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(PROTOBUF_C_A) $(BENCH_LIBS) -o $@
+# A hundred MiB of code without frame pointers.
+$(OUT)/obj/bench/unwind_text.%.o: bench/unwind_text.S $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,AS  )$(CC) -DCHUNK=$* -c $< -o $@
+$(OUT)/bench/libunwind_text.so: $(patsubst %,$(OUT)/obj/bench/unwind_text.%.o,0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -shared -nostdlib $^ -o $@
+$(OUT)/bench/unwind: $(OUT)/bench/libunwind_text.so
+$(OUT)/bench/unwind: BENCH_LIBS = -lunwind -Wl,-rpath,'$$ORIGIN'
 bench-programs: $(BENCH_BIN)  ## build what demo and bench need besides the product
 
 # ---- running -------------------------------------------------------------------------------------
@@ -187,6 +212,9 @@ demo: deps  ## profile a compile and a program of ours, on huge pages where ther
 bench: deps  ## measure what profiling costs (about four minutes)
 	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs
 	@bench/run.sh $(BUILD)
+bench-unwind: deps-test  ## measure what walking by unwind tables costs (about five minutes)
+	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs $(BENCH_UNWIND:%.c=$(OUT)/%)
+	@bench/unwind.sh $(BUILD)
 
 deps:       ## install what the build needs, if anything is missing
 	@scripts/deps.sh build
@@ -216,10 +244,10 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "  V=asan|tsan|cov builds the command and the unit tests in build/V with that instrumentation"
 
-.PHONY: all agent tools programs bench-programs unwind-programs unit test run-tests demo bench deps deps-test \
+.PHONY: all agent tools programs bench-programs unwind-programs unit test run-tests demo bench bench-unwind deps deps-test \
         check-layers check-agent lint install uninstall clean help FORCE
 # Objects stay: nothing that make made on its way to a test is temporary.
 .SECONDARY:
 -include $(AGENT_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TARGET_OBJ:.o=.d) $(PROG_BIN:=.d)
--include $(UNIT_SRC:%.c=$(OUT)/obj/%.d) $(UNIT_HELP_OBJ:.o=.d) $(BENCH_SRC:%.c=$(OUT)/obj/%.d)
--include $(STEP_OBJ:.o=.d)
+-include $(UNIT_SRC:%.c=$(OUT)/obj/%.d) $(UNIT_HELP_OBJ:.o=.d) $(patsubst %.c,$(OUT)/obj/%.d,$(BENCH_SRC) $(BENCH_UNWIND))
+-include $(STEP_OBJ:.o=.d) $(OPINION_OBJ:.o=.d) $(CHECK_OBJ:.o=.d)
