@@ -193,7 +193,7 @@ static int build_for(struct hpp_segment *segment, int (*pause)(void *))
     int error;
 
     error = build_table(segment->image, &build, &table);
-    if (error == -EINTR)
+    if (error == -ECANCELED)
         return 0;
     if (error) {
         segment->no_table = build.reason;
