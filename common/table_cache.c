@@ -95,12 +95,12 @@ static int map_file(int fd, size_t size, void **bytes)
     long at, error;
 
     if (is_local(fd)) {
-        at = hpp_sys_mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+        at = hpp_sys_mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
         if (hpp_sys_failed(at))
             return (int)at;
         *bytes = (void *)at;
         error = hpp_sys_madvise((uint64_t)at, size, MADV_POPULATE_READ);
-        if (!error || error == -EINVAL) /* an older kernel */
+        if (!error || error == -EINVAL) /* an older kernel: the check of the contents touches all of it */
             return 0;
         hpp_sys_munmap((uint64_t)at, size);
         return -EIO;
