@@ -28,28 +28,28 @@ static int pipe_ends[2], poll_fd, semaphore_id;
 static volatile uint64_t sink;
 
 /* CHAIN(name) { the leaf's body }: the functions named above. */
-#define CHAIN(name)                                                                  \
-    static __attribute__((noinline, noclone)) void name##_leaf(volatile int *local); \
-    static __attribute__((noinline, noclone)) void name##_middle(int depth)          \
-    {                                                                                \
-        volatile int local[40] = {depth};                                            \
-        name##_leaf(local);                                                          \
-        sink += (uint64_t)local[0];                                                  \
-    }                                                                                \
-    static __attribute__((noinline, noclone)) void name##_root(int depth)            \
-    {                                                                                \
-        name##_middle(depth + 1);                                                    \
-        sink++;                                                                      \
-    }                                                                                \
-    static void *name(void *argument)                                                \
-    {                                                                                \
-        pthread_setname_np(pthread_self(), #name);                                   \
-        began++;                                                                     \
-        name##_root(3);                                                              \
-        returned++;                                                                  \
-        return argument;                                                             \
-    }                                                                                \
-    static __attribute__((noinline, noclone)) void name##_leaf(volatile int *local)
+#define CHAIN(name)                                                         \
+    static __attribute__((noinline)) void name##_leaf(volatile int *local); \
+    static __attribute__((noinline)) void name##_middle(int depth)          \
+    {                                                                       \
+        volatile int local[40] = {depth};                                   \
+        name##_leaf(local);                                                 \
+        sink += (uint64_t)local[0];                                         \
+    }                                                                       \
+    static __attribute__((noinline)) void name##_root(int depth)            \
+    {                                                                       \
+        name##_middle(depth + 1);                                           \
+        sink++;                                                             \
+    }                                                                       \
+    static void *name(void *argument)                                       \
+    {                                                                       \
+        pthread_setname_np(pthread_self(), #name);                          \
+        began++;                                                            \
+        name##_root((int)sink + 3);                                         \
+        returned++;                                                         \
+        return argument;                                                    \
+    }                                                                       \
+    static __attribute__((noinline)) void name##_leaf(volatile int *local)
 
 CHAIN(sleeping)
 {
