@@ -237,6 +237,7 @@ static void print_details(const struct hpp_session *session)
     hpp_summary_make(&summary, session->all);
     if (!hpp_summary_print_lost(stderr, &summary) && !session->damaged)
         fputs("Lost: nothing.\n", stderr);
+    hpp_summary_print_by_fp(stderr, &summary, total(session->all, "samples", "count"));
     if (summary.eligible_kib)
         hpp_summary_print_remap(stderr, &summary);
     else if (remap_was_off(session->all))

@@ -95,12 +95,23 @@ static void print_label(FILE *out, const char *name, double pixels)
     free(cut);
 }
 
+/* What stands in brackets behind the name: its file, or what a name in brackets means. */
+static const char *place_of(const char *name, const char *image)
+{
+    if (*image)
+        return strcmp(name, HPP_NAME_ANON) ? hpp_base_name(image) : "made at run time";
+    return !strcmp(name, HPP_NAME_UNFINISHED)  ? "callers not known"
+           : !strcmp(name, HPP_NAME_TRUNCATED) ? "frames left out"
+                                               : "";
+}
+
 static void print_frame(FILE *out, const struct hpp_flame *flame, const struct frame *frame, double total,
                         uint32_t levels)
 {
     const struct hpp_flame_node *node = &flame->nodes[frame->node];
     const char *name = hpp_profile_string(flame->profile, node->name);
     const char *image = hpp_profile_string(flame->profile, node->image);
+    const char *place = place_of(name, image);
     double scale = (WIDTH - 2 * MARGIN) / total, x = MARGIN + (double)frame->left * scale;
     double width = (double)node->ns * scale;
     uint32_t y = HEAD + (levels - 1 - frame->depth) * ROW;
@@ -108,9 +119,9 @@ static void print_frame(FILE *out, const struct hpp_flame *flame, const struct f
     fprintf(out, "<g data-x=\"%.9g\" data-w=\"%.9g\"><title>", (double)frame->left / total,
             (double)node->ns / total);
     hpp_escape_xml(out, name);
-    if (*image) {
+    if (*place) {
         fputs(" [", out);
-        hpp_escape_xml(out, hpp_base_name(image));
+        hpp_escape_xml(out, place);
         fputc(']', out);
     }
     fprintf(out,

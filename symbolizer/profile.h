@@ -15,7 +15,7 @@
 #define HPP_NONE UINT32_MAX /* no such index: a location without mapping */
 
 #define HPP_NAME_UNFINISHED "[unfinished]" /* root of a stack whose callers are unknown */
-#define HPP_NAME_TRUNCATED  "[truncated]"  /* root of a stack deeper than the recorded depth */
+#define HPP_NAME_TRUNCATED  "[truncated]"  /* where frames of a deep stack were left out */
 
 enum { HPP_ERROR_SIZE = 5120, HPP_VALUE_MAX = 16 };
 
@@ -112,10 +112,10 @@ void hpp_profile_free(struct hpp_profile *profile); /* NULL is allowed */
  * and mapping[0]. Images are one mapping when build-id (without one: path), file offset and size are equal,
  * wherever they were loaded: their locations move along. Memory without a file (//anon) is one mapping only
  * within one process. Comments: equal ones once, but for those that count or stand for a process
- * (hpprof.process, .remap, .lost, .end). With LABEL, samples of a profile of one process that have no
- * `process` or `pid` label get them from its hpprof.process comment. The time covered is the union of both.
- * Do not merge into a profile that hpp_symbolize has changed. Returns 0, or -EINVAL when the value types
- * differ. */
+ * (hpprof.process, .remap, .lost, .unwind, .end). With LABEL, samples of a profile of one process that have
+ * no `process` or `pid` label get them from its hpprof.process comment. The time covered is the union of
+ * both. Do not merge into a profile that hpp_symbolize has changed. Returns 0, or -EINVAL when the value
+ * types differ. */
 int hpp_profile_merge(struct hpp_profile *into, const struct hpp_profile *from, bool label);
 
 /* ---- look through ---------------------------------------------------------------------------------- */

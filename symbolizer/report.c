@@ -4,6 +4,7 @@
  * that of its largest unit. */
 #include "symbolizer/report.h"
 #include "symbolizer/memory.h"
+#include "symbolizer/report_stacks.h"
 #include "symbolizer/symbolize.h"
 
 #include <errno.h>
@@ -29,24 +30,15 @@ struct tally {
     struct unit *units;
     size_t unit_room;
     uint32_t *line_units; /* of each line: its unit */
-    uint8_t *line_ends;   /* of each line: ENDS_… */
 };
-
-enum { ENDS_NOT, ENDS_UNFINISHED, ENDS_TRUNCATED };
-
-static void add(struct hpp_amount *to, struct hpp_amount amount)
-{
-    to->ns = hpp_clamped_sum(to->ns, amount.ns);
-    to->samples = hpp_clamped_sum(to->samples, amount.samples);
-}
 
 static void count(struct figure *figure, size_t sample, bool leaf, struct hpp_amount amount)
 {
     if (leaf)
-        add(&figure->flat, amount);
+        hpp_amount_add(&figure->flat, amount);
     if (figure->seen != sample + 1) {
         figure->seen = sample + 1;
-        add(&figure->cum, amount);
+        hpp_amount_add(&figure->cum, amount);
     }
 }
 
@@ -73,25 +65,20 @@ static void assign_lines(struct tally *tally)
 {
     struct hpp_profile *profile = tally->profile;
     uint32_t unknown = hpp_profile_add_string(profile, HPP_NAME_UNKNOWN);
-    uint32_t unfinished = hpp_profile_add_string(profile, HPP_NAME_UNFINISHED);
-    uint32_t truncated = hpp_profile_add_string(profile, HPP_NAME_TRUNCATED);
+    uint8_t *kinds = hpp_location_kinds(profile);
 
     tally->line_units = hpp_memory_get(profile->line_count * sizeof *tally->line_units);
-    tally->line_ends = hpp_memory_get(profile->line_count);
     for (size_t i = 0; i < profile->location_count; i++) {
         const struct hpp_location *location = &profile->locations[i];
         uint32_t image = location->mapping == HPP_NONE ? 0 : profile->mappings[location->mapping].filename;
         for (uint32_t j = location->first_line; j < location->first_line + location->line_count; j++) {
             uint32_t name = profile->functions[profile->lines[j].function].name;
-            if (location->mapping == HPP_NONE)
-                tally->line_ends[j] = name == unfinished  ? ENDS_UNFINISHED
-                                      : name == truncated ? ENDS_TRUNCATED
-                                                          : ENDS_NOT;
-            if (tally->by == HPP_BY_IMAGE)
-                name = image ? image : tally->line_ends[j] != ENDS_NOT ? name : unknown;
+            if (tally->by == HPP_BY_IMAGE && kinds[i] == HPP_KIND_CODE)
+                name = image ? image : unknown;
             tally->line_units[j] = unit_of(tally, name, image);
         }
     }
+    free(kinds);
 }
 
 /* The name of the row that SAMPLE as a whole belongs to: its thread, or its process. */
@@ -128,28 +115,23 @@ static uint32_t sample_name(struct tally *tally, size_t sample)
     return hpp_profile_add_string(profile, name);
 }
 
-/* Counts SAMPLE for each of its frames. Returns how its stack ends. */
-static int count_stack(struct tally *tally, size_t sample, struct hpp_amount amount)
+/* Counts SAMPLE for each of its frames. */
+static void count_frames(struct tally *tally, size_t sample, struct hpp_amount amount)
 {
     const struct hpp_profile *profile = tally->profile;
     size_t depth;
     const uint32_t *stack = hpp_profile_stack(profile, sample, &depth);
-    bool by_frame = tally->by <= HPP_BY_IMAGE, leaf = true;
-    int ends = ENDS_NOT;
+    bool leaf = true;
 
-    for (size_t i = by_frame || !depth ? 0 : depth - 1; i < depth; i++) {
+    for (size_t i = 0; i < depth; i++) {
         const struct hpp_location *location = &profile->locations[stack[i]];
         for (uint32_t j = location->first_line; j < location->first_line + location->line_count; j++) {
             struct unit *unit = &tally->units[tally->line_units[j]];
-            ends = tally->line_ends[j];
-            if (by_frame) {
-                count(&unit->figure, sample, leaf, amount);
-                count(&tally->rows[unit->row], sample, leaf, amount);
-                leaf = false;
-            }
+            count(&unit->figure, sample, leaf, amount);
+            count(&tally->rows[unit->row], sample, leaf, amount);
+            leaf = false;
         }
     }
-    return ends;
 }
 
 static void count_samples(struct tally *tally, struct hpp_report *report, int samples_column, int ns_column)
@@ -158,16 +140,12 @@ static void count_samples(struct tally *tally, struct hpp_report *report, int sa
     uint32_t last_labels = HPP_NONE, unit = 0;
 
     for (size_t i = 0; i < profile->sample_count; i++) {
-        const int64_t *values = profile->values + i * profile->value_count;
-        struct hpp_amount amount = {values[ns_column], samples_column < 0 ? 0 : values[samples_column]};
-        int ends = count_stack(tally, i, amount);
-        add(&report->total, amount);
-        if (ends == ENDS_UNFINISHED)
-            add(&report->unfinished, amount);
-        if (ends == ENDS_TRUNCATED)
-            add(&report->truncated, amount);
-        if (tally->by <= HPP_BY_IMAGE)
+        struct hpp_amount amount = hpp_amount_of(profile, i, samples_column, ns_column);
+        hpp_amount_add(&report->total, amount);
+        if (tally->by <= HPP_BY_IMAGE) {
+            count_frames(tally, i, amount);
             continue;
+        }
         if (profile->samples[i].labels != last_labels)
             unit = unit_of(tally, sample_name(tally, i), 0);
         last_labels = profile->samples[i].labels;
@@ -247,13 +225,13 @@ int hpp_report_make(struct hpp_report *report, struct hpp_profile *profile, enum
         return -EINVAL;
     assign_lines(&tally);
     count_samples(&tally, report, samples_column, ns_column);
+    hpp_report_count_stacks(report, profile, samples_column, ns_column);
     make_rows(&tally, report);
     if (report->row_count)
         qsort(report->rows, report->row_count, sizeof *report->rows, orders[sort]);
     free(tally.rows);
     free(tally.units);
     free(tally.line_units);
-    free(tally.line_ends);
     hpp_intern_free(&tally.names);
     hpp_intern_free(&tally.pairs);
     return 0;
@@ -262,5 +240,6 @@ int hpp_report_make(struct hpp_report *report, struct hpp_profile *profile, enum
 void hpp_report_free(struct hpp_report *report)
 {
     free(report->rows);
+    free(report->unfinished_images);
     *report = (struct hpp_report){0};
 }

@@ -19,11 +19,24 @@ struct hpp_report_row {
     struct hpp_amount cum;    /* anywhere in the stack, counted once a stack */
 };
 
+/* Unfinished stacks whose last known frame is code of one image. */
+struct hpp_report_image {
+    const char *image; /* its path; "": code without a file */
+    struct hpp_amount amount;
+};
+
 struct hpp_report {
-    struct hpp_report_row *rows; /* names point into the profile */
+    struct hpp_report_row *rows; /* names point into the profile, as those below do */
     size_t row_count;
     struct hpp_amount total;
-    struct hpp_amount unfinished, truncated; /* stacks that end so; part of total */
+    /* Parts of total. A stack may be both unfinished and truncated; all but the unfinished and the rootless
+     * reach their thread's root. */
+    struct hpp_amount unfinished;               /* the callers of the last known frame are not known */
+    struct hpp_amount truncated;                /* frames were left out: */
+    struct hpp_amount middle;                   /* some before the rootmost frames, */
+    struct hpp_amount rootless;                 /* or all up to the root */
+    struct hpp_report_image *unfinished_images; /* largest first; they add up to unfinished */
+    size_t unfinished_image_count;
 };
 
 /* Adds PROFILE up; its locations must have names (hpp_symbolize). Equal figures are ordered as go tool pprof
@@ -51,7 +64,13 @@ void hpp_report_print_text(FILE *out, const struct hpp_report *report, const str
  *   profile, program ("" if several), processes, ended_processes, frequency_hz, duration_ns, by, sort
  *   total_samples, total_ns
  *   unfinished_samples, unfinished_ns, truncated_samples, truncated_ns
- *   torn_bytes, lost {dropped, stale, threads, unsampled, blocked, write_errors, lost_weight}
+ *   rootless_samples, rootless_ns: of truncated, those without their root; the share of stacks that reach
+ *     their thread's root is what unfinished and rootless leave of total
+ *   unfinished_by_image [{image, ns, samples, reason}]: by the image of the last known frame, largest first;
+ *     image is "" for code without a file; reason is a text for people
+ *   by_fp_samples: walked by frame pointer because an unwind table was not built yet
+ *   torn_bytes
+ *   lost {dropped, stale, threads, unsampled, blocked, not_libunwind, write_errors, lost_weight}
  *   remap [{image, backend, ranges, asked_kib, huge_kib, ms, left_kib, reason}]
  *   row_count (before `rows` was cut), rows [{name, image, flat_ns, cum_ns, flat_samples, cum_samples}] */
 void hpp_report_print_json(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,

@@ -1,7 +1,6 @@
 /* The report for programs; report.h says what the keys are. Offline only. */
 #include "symbolizer/escape.h"
-#include "symbolizer/report.h"
-#include "symbolizer/summary.h"
+#include "symbolizer/report_stacks.h"
 
 #include <inttypes.h>
 
@@ -26,16 +25,40 @@ static void print_head(FILE *out, const struct hpp_report *report, const struct 
             ","
             "\"total_samples\":%" PRId64 ",\"total_ns\":%" PRId64 ","
             "\"unfinished_samples\":%" PRId64 ",\"unfinished_ns\":%" PRId64 ","
-            "\"truncated_samples\":%" PRId64 ",\"truncated_ns\":%" PRId64 ",\"torn_bytes\":%" PRIu64 ",",
+            "\"truncated_samples\":%" PRId64 ",\"truncated_ns\":%" PRId64 ","
+            "\"rootless_samples\":%" PRId64 ",\"rootless_ns\":%" PRId64 ","
+            "\"by_fp_samples\":%" PRIu64 ",\"torn_bytes\":%" PRIu64 ",",
             summary->processes, summary->ends, summary->frequency, profile->duration_nanos,
             report->total.samples, report->total.ns, report->unfinished.samples, report->unfinished.ns,
-            report->truncated.samples, report->truncated.ns, profile->torn_bytes);
+            report->truncated.samples, report->truncated.ns, report->rootless.samples, report->rootless.ns,
+            summary->by_fp, profile->torn_bytes);
+}
+
+static void print_lost(FILE *out, const struct hpp_summary *summary)
+{
     fprintf(out,
             "\"lost\":{\"dropped\":%" PRIu64 ",\"stale\":%" PRIu64 ",\"threads\":%" PRIu64
-            ",\"unsampled\":%" PRIu64 ",\"blocked\":%" PRIu64 ",\"write_errors\":%" PRIu64
-            ",\"lost_weight\":%" PRIu64 "},",
+            ",\"unsampled\":%" PRIu64 ",\"blocked\":%" PRIu64 ",\"not_libunwind\":%" PRIu64
+            ",\"write_errors\":%" PRIu64 ",\"lost_weight\":%" PRIu64 "},",
             summary->dropped, summary->stale, summary->threads, summary->unsampled, summary->blocked,
-            summary->write_errors, summary->lost_weight);
+            summary->not_libunwind, summary->write_errors, summary->lost_weight);
+}
+
+static void print_unfinished(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                             const struct hpp_summary *summary)
+{
+    char reason[256];
+
+    fputs("\"unfinished_by_image\":[", out);
+    for (size_t i = 0; i < report->unfinished_image_count; i++) {
+        const struct hpp_report_image *image = &report->unfinished_images[i];
+        fputs(i ? ",\n{" : "\n{", out);
+        put_text(out, "image", image->image);
+        hpp_report_reason(image, profile, summary, reason, sizeof reason);
+        put_text(out, "reason", reason);
+        fprintf(out, "\"ns\":%" PRId64 ",\"samples\":%" PRId64 "}", image->amount.ns, image->amount.samples);
+    }
+    fputs("],", out);
 }
 
 static void print_remap(FILE *out, const struct hpp_summary *summary)
@@ -84,6 +107,8 @@ void hpp_report_print_json(FILE *out, const struct hpp_report *report, const str
     put_text(out, "by", by);
     put_text(out, "sort", sort);
     print_head(out, report, profile, &summary);
+    print_lost(out, &summary);
+    print_unfinished(out, report, profile, &summary);
     print_remap(out, &summary);
     print_rows(out, report, rows);
     hpp_summary_free(&summary);

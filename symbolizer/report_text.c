@@ -1,7 +1,6 @@
 /* The report for people: at most 80 columns wide on a terminal, numbers first, names last. Offline only. */
 #include "symbolizer/escape.h"
-#include "symbolizer/report.h"
-#include "symbolizer/summary.h"
+#include "symbolizer/report_stacks.h"
 #include "symbolizer/symbolize.h"
 
 #include <inttypes.h>
@@ -11,7 +10,13 @@
 #define DIM   "\033[2m"
 #define PLAIN "\033[0m"
 
-enum { PROGRAMS_MAX = 56 /* characters of program names in the header */, NOTES_MAX = 10 };
+enum {
+    PROGRAMS_MAX = 56, /* characters of program names in the header */
+    NOTES_MAX = 10,
+    IMAGES_MAX = 5, /* that unfinished stacks end in */
+};
+
+static const double least_share = 0.1; /* per cent of CPU time that an image is named for */
 
 static double percent(int64_t part, int64_t whole)
 {
@@ -106,8 +111,8 @@ static void print_row(FILE *out, const struct hpp_report_row *row, int64_t total
     fputs(numbers, out);
     name = hpp_escape_plain(out, style->base_names ? hpp_base_name(row->name) : row->name,
                             style->columns && !room ? 1 : room);
-    if (style->show_image && *image && strncmp(row->name, image, strlen(image)) &&
-        (!style->columns || name + strlen(image) + 2 <= room)) {
+    if (style->show_image && *image && strcmp(row->name, HPP_NAME_ANON) &&
+        strncmp(row->name, image, strlen(image)) && (!style->columns || name + strlen(image) + 2 <= room)) {
         fputs(style->color ? "  " DIM : "  ", out);
         hpp_escape_plain(out, image, 0);
         fputs(style->color ? PLAIN : "", out);
@@ -136,16 +141,53 @@ static void print_share(FILE *out, struct hpp_amount part, struct hpp_amount tot
                 grouped(part.samples, number), part.samples == 1 ? "" : "s", text);
 }
 
-static void print_stacks(FILE *out, const struct hpp_report *report, const struct hpp_summary *summary)
+/* Where the unfinished stacks end, and why there. */
+static void print_unfinished(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                             const struct hpp_summary *summary, int columns)
 {
-    if (summary->processes && !report->unfinished.samples && !report->truncated.samples)
+    char reason[256], line[4400];
+
+    for (size_t i = 0; i < report->unfinished_image_count && i < IMAGES_MAX; i++) {
+        const struct hpp_report_image *image = &report->unfinished_images[i];
+        double share = percent(image->amount.ns, report->total.ns);
+        int used;
+        if (share < least_share)
+            break;
+        hpp_report_reason(image, profile, summary, reason, sizeof reason);
+        snprintf(line, sizeof line, "%s: %s",
+                 *image->image ? hpp_base_name(image->image) : "code without a file", reason);
+        used = fprintf(out, "%6.1f%% end in ", share);
+        hpp_escape_plain(out, line, columns > used ? (size_t)(columns - used) : 0);
+        fputc('\n', out);
+    }
+}
+
+static void print_stacks(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                         const struct hpp_summary *summary, int columns)
+{
+    char number[32];
+
+    if (summary->processes && !report->unfinished.samples && !report->rootless.samples)
         fputs("All stacks reach their thread's root.\n", out);
     print_share(out, report->unfinished, report->total,
                 "has stacks that do not reach their\n"
                 "thread's root: their callers are missing from the cum columns.");
-    print_share(out, report->truncated, report->total,
-                "has stacks deeper than was recorded:\n"
-                "their outermost callers are missing from the cum columns.");
+    print_unfinished(out, report, profile, summary, columns);
+    if (summary->by_fp)
+        fprintf(out,
+                "%.1f%% of CPU time (%s sample%s) was walked by frame pointers while\n"
+                "unwind tables were being built; the next run has them.\n",
+                percent((int64_t)summary->by_fp, report->total.samples),
+                grouped((int64_t)summary->by_fp, number), summary->by_fp == 1 ? "" : "s");
+    print_share(out, report->middle, report->total,
+                "has stacks with their middle frames\n"
+                "left out; a larger HPPROF_DEPTH keeps more of them.");
+    print_share(out, report->rootless, report->total,
+                "has stacks too deep to be walked to\n"
+                "their root: their outermost callers are missing from the cum columns.");
+    if (summary->not_libunwind)
+        fprintf(out, "Walked without libunwind, where it would not be safe: %" PRIu64 " stack%s.\n",
+                summary->not_libunwind, summary->not_libunwind == 1 ? "" : "s");
 }
 
 static void print_notes(FILE *out, const struct hpp_profile *profile)
@@ -166,11 +208,11 @@ static void print_notes(FILE *out, const struct hpp_profile *profile)
 }
 
 static void print_footer(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
-                         const struct hpp_summary *summary)
+                         const struct hpp_summary *summary, int columns)
 {
     fputc('\n', out);
     if (report->row_count)
-        print_stacks(out, report, summary);
+        print_stacks(out, report, profile, summary, columns);
     else
         fputs("No samples: the program used less CPU time than one period.\n", out);
     hpp_summary_print_lost(out, summary);
@@ -192,6 +234,6 @@ void hpp_report_print_text(FILE *out, const struct hpp_report *report, const str
     print_header(out, report, profile, &summary, style->path);
     if (report->row_count)
         print_rows(out, report, style);
-    print_footer(out, report, profile, &summary);
+    print_footer(out, report, profile, &summary, style->columns);
     hpp_summary_free(&summary);
 }

@@ -24,6 +24,16 @@ static struct hpp_summary_image *image_of(struct hpp_summary *summary, const cha
     return image;
 }
 
+static void add_process(struct hpp_summary *summary, const char *comment)
+{
+    char unwind[32];
+
+    if (!summary->frequency)
+        summary->frequency = hpp_comment_number(comment, "freq");
+    summary->by_fp_processes +=
+        hpp_comment_text(comment, "unwind", unwind, sizeof unwind) && !strcmp(unwind, "fp");
+}
+
 static void add_remap(struct hpp_summary *summary, const char *comment)
 {
     struct hpp_summary_image *image = image_of(summary, comment);
@@ -57,10 +67,12 @@ void hpp_summary_make(struct hpp_summary *summary, const struct hpp_profile *pro
     summary->blocked = hpp_profile_sum(profile, "hpprof.lost", "blocked");
     summary->write_errors = hpp_profile_sum(profile, "hpprof.lost", "write_errors");
     summary->lost_weight = hpp_profile_sum(profile, "hpprof.lost", "lost_weight");
+    summary->not_libunwind = hpp_profile_sum(profile, "hpprof.lost", "not_libunwind");
+    summary->by_fp = hpp_profile_sum(profile, "hpprof.unwind", "by_fp");
     for (size_t i = 0; i < profile->comment_count; i++) {
         const char *comment = hpp_profile_comment(profile, i);
-        if (hpp_comment_is(comment, "hpprof.process") && !summary->frequency)
-            summary->frequency = hpp_comment_number(comment, "freq");
+        if (hpp_comment_is(comment, "hpprof.process"))
+            add_process(summary, comment);
         else if (hpp_comment_is(comment, "hpprof.remap"))
             add_remap(summary, comment);
         else if (hpp_comment_is(comment, "hpprof.left"))
@@ -104,6 +116,15 @@ bool hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary)
     if (*before == ',')
         fputs(".\n", out);
     return *before == ',';
+}
+
+void hpp_summary_print_by_fp(FILE *out, const struct hpp_summary *summary, int64_t samples)
+{
+    double share = samples > 0 ? 100.0 * (double)summary->by_fp / (double)samples : 0;
+
+    if (share > 1)
+        fprintf(out, "Walked by frame pointers, as unwind tables were not built yet: %.1f%% of samples.\n",
+                share);
 }
 
 void hpp_summary_print_remap(FILE *out, const struct hpp_summary *summary)

@@ -18,6 +18,9 @@ struct hpp_summary {
     size_t processes, ends; /* processes in the profile, and how many of them came to their end */
     uint64_t frequency;     /* of the first process; 0: not known */
     uint64_t dropped, stale, threads, unsampled, blocked, write_errors, lost_weight;
+    size_t by_fp_processes; /* walked by frame pointers only, as was asked for */
+    uint64_t by_fp;         /* samples walked by frame pointer because an unwind table was not built yet */
+    uint64_t not_libunwind; /* walks that libunwind was to make, and did not */
     uint64_t eligible_kib, huge_kib;
     struct hpp_summary_image *images;
     size_t image_count, image_room;
@@ -28,6 +31,10 @@ void hpp_summary_free(struct hpp_summary *summary);
 
 /* Prints what was lost: one line, or nothing if nothing was. Returns whether anything was. */
 bool hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary);
+
+/* Prints which of SAMPLES were walked by frame pointer for want of an unwind table: one line, or nothing if
+ * that is at most 1 %. */
+void hpp_summary_print_by_fp(FILE *out, const struct hpp_summary *summary, int64_t samples);
 
 /* Prints the text on huge pages: a line of totals, then a line an image; nothing if none was eligible. */
 void hpp_summary_print_remap(FILE *out, const struct hpp_summary *summary);

@@ -24,6 +24,22 @@ END
     sort folded.txt | cmp - expected
 }
 
+@test "frames left out in the middle are no root, and keep their place" {
+    deep_profile deep.pb
+    hpprof flamegraph --folded deep.pb >out
+    cat out
+    grep -qx 'serve;recurse;\[truncated\];recurse;parse 100' out
+    grep -qx '\[unfinished\];jpeg_idct_islow;\[truncated\];recurse;parse 6' out
+    grep -qx '\[truncated\];recurse;parse 40' out
+    [ "$(folded_weight '^\[unfinished\];' <out)" -eq 260 ]
+    [ "$(folded_weight '^serve;' <out)" -eq 700 ]
+    hpprof flamegraph deep.pb
+    # one root for all that is unfinished, over the ground
+    grep -c '<title>\[unfinished\] ' hpprof.svg | grep -qx 1
+    grep -q '<title>\[unfinished\] \[callers not known\] (260 samples, 2.60 s, 26.00%)' hpprof.svg
+    grep -q '<title>\[truncated\] \[frames left out\] (100 samples, 1.00 s, 10.00%)' hpprof.svg
+}
+
 @test "semicolons and line ends in names do not break lines" {
     first_chunk odd.pb "$IMAGE"
     chunk odd.pb <<'END'

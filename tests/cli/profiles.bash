@@ -65,6 +65,58 @@ comment: [14, 15, 16, 17]
 END
 }
 
+# deep_profile FILE [UNWIND [PID]]: 1,000 samples in named functions of files that are not there: 600 whole, 260
+# unfinished (6 of them with middle frames left out), 100 with middle frames left out, 40 without their root.
+deep_profile() {
+    chunk "$1" <<END
+string_table: ["", "samples", "count", "cpu", "nanoseconds", "thread", "tid", "main", "[unfinished]", "[truncated]",
+  "/opt/app/bin/server", "/usr/lib/libjpeg.so.62", "/usr/lib/libssl.so.3", "//anon", "/opt/app/lib/libplugin.so",
+  "/usr/lib/libz.so.1", "/opt/app/lib/libtiny.so",
+  "serve", "recurse", "parse", "jpeg_idct_islow", "SSL_read", "[anon]", "plugin_run", "inflate", "tiny", "[unknown]",
+  "hpprof version=0.1.0 format=1", "hpprof.unwind by_fp=15",
+  "hpprof.no_table reason='it has no unwind information (.eh_frame)' image=/usr/lib/libssl.so.3",
+  "hpprof.process pid=${3:-77} started=${3:-77}000 freq=100 timer=cpu unwind=${2:-auto} validate=auto remap=off image=/opt/app/bin/server"]
+sample_type { type: 1 unit: 2 } sample_type { type: 3 unit: 4 }
+period_type { type: 3 unit: 4 } period: 10000000 time_nanos: 1000000000 duration_nanos: 10000000000
+$(for ((i = 1; i <= 7; i++)); do
+        echo "mapping { id: $i memory_start: ${i}0000 memory_limit: ${i}9000 filename: $((i + 9)) has_functions: true }"
+    done)
+function { id: 1 name: 8 } function { id: 2 name: 9 } $(for i in {3..12}; do echo "function { id: $i name: $((i + 14)) }"; done)
+location { id: 1 line { function_id: 1 } } location { id: 2 line { function_id: 2 } }
+location { id: 3 mapping_id: 1 address: 10003 line { function_id: 3 } }
+location { id: 4 mapping_id: 1 address: 10004 line { function_id: 4 } }
+location { id: 5 mapping_id: 1 address: 10005 line { function_id: 5 } }
+location { id: 6 mapping_id: 2 address: 20006 line { function_id: 6 } }
+location { id: 7 mapping_id: 3 address: 30007 line { function_id: 7 } }
+location { id: 8 mapping_id: 4 address: 40008 line { function_id: 8 } }
+location { id: 9 mapping_id: 5 address: 50009 line { function_id: 9 } }
+location { id: 10 mapping_id: 6 address: 60010 line { function_id: 10 } }
+location { id: 11 mapping_id: 7 address: 70011 line { function_id: 11 } }
+location { id: 12 address: 80012 line { function_id: 12 } }
+comment: [27, 30, 28]
+$(while read -r weight stack; do
+        echo "sample { location_id: [$stack] value: [$weight, ${weight}0000000] label { key: 5 str: 7 } label { key: 6 num: 77 } }"
+    done <<SAMPLES
+600 5,4,3
+120 5,6,1
+6 5,4,2,6,1
+60 7,1
+30 5,8,1
+10 5,12,1
+20 9,1
+8 10,3,1
+5 10,1
+1 11,1
+100 5,4,2,4,3
+40 5,4,2
+SAMPLES
+    )
+END
+    chunk "$1" <<END
+string_table: "hpprof.end cause=exit" duration_nanos: 10000000000 comment: [28, 29, 31]
+END
+}
+
 # make_profile FILE: both chunks; the image is IMAGE, made if it is not there.
 make_profile() {
     IMAGE=${IMAGE:-$PWD/image.so}

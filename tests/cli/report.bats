@@ -31,6 +31,93 @@ setup() {
     lacks out 'Not finished'
 }
 
+@test "unfinished stacks: in which image they end, and why; what was left out" {
+    deep_profile deep.pb
+    hpprof report deep.pb >out
+    sed -n '/^26.0%/,$p' out | tee footer
+    cat >expected <<'END'
+26.0% of CPU time (260 samples) has stacks that do not reach their
+thread's root: their callers are missing from the cum columns.
+  12.6% end in libjpeg.so.62: its unwind information is of no use there
+   6.0% end in libssl.so.3: it has no unwind information (.eh_frame)
+   4.0% end in code without a file: it has no unwind information
+   2.0% end in libplugin.so: its unwind table came late, or is of no use there
+   0.8% end in server: its unwind table came late, or is of no use there
+3.0% of CPU time (30 samples) was walked by frame pointers while
+unwind tables were being built; the next run has them.
+10.6% of CPU time (106 samples) has stacks with their middle frames
+left out; a larger HPPROF_DEPTH keeps more of them.
+4.0% of CPU time (40 samples) has stacks too deep to be walked to
+their root: their outermost callers are missing from the cum columns.
+END
+    same footer expected
+    # behind the frames left out, the callers count
+    grep -qx ' *0.00 *0.0 *7.08 *70.8  serve  server' out
+}
+
+@test "the same in JSON: all images, samples, reasons" {
+    deep_profile deep.pb
+    hpprof report --json deep.pb >out.json
+    jq -e '.total_samples == 1000 and .unfinished_samples == 260 and .truncated_samples == 146
+        and .rootless_samples == 40 and .rootless_ns == 400000000 and .by_fp_samples == 30
+        and .lost.not_libunwind == 0' out.json
+    jq -e '.unfinished_by_image | length == 7 and ([.[].samples] | add) == 260 and ([.[].ns] | add) == 2600000000' out.json
+    jq -e '.unfinished_by_image[1] == {image: "/usr/lib/libssl.so.3", ns: 600000000, samples: 60,
+        reason: "it has no unwind information (.eh_frame)"}' out.json
+    jq -e '.unfinished_by_image[2] | .image == "" and .samples == 40' out.json
+    hpprof report --json hpprof.pb | jq -e '.by_fp_samples == 0 and .rootless_samples == 0 and
+        (.unfinished_by_image | length == 1) and .unfinished_by_image[0].reason == "frame pointers only"'
+}
+
+@test "--by thread and process tell the same of stacks" {
+    deep_profile deep.pb
+    hpprof report deep.pb | sed -n '/^26.0%/,$p' >expected
+    [ -s expected ]
+    for by in image thread process; do
+        hpprof report --by $by deep.pb | sed -n '/^26.0%/,$p' >footer
+        same footer expected
+    done
+}
+
+@test "middle frames left out are no missing roots" {
+    chunk whole.pb <<'END'
+string_table: ["", "samples", "count", "cpu", "nanoseconds", "[truncated]", "hpprof.process pid=1 unwind=auto image=/x", "f"]
+sample_type { type: 1 unit: 2 } sample_type { type: 3 unit: 4 } comment: 6
+function { id: 1 name: 5 } function { id: 2 name: 7 }
+location { id: 1 line { function_id: 1 } } location { id: 2 line { function_id: 2 } }
+sample { location_id: [2, 1, 2] value: [3, 30000000] }
+END
+    hpprof report whole.pb >out
+    cat out
+    grep -qx "All stacks reach their thread's root." out
+    grep -q '^100.0% of CPU time (3 samples) has stacks with their middle frames$' out
+}
+
+@test "merged: counts add up, what is said of an image stands once" {
+    deep_profile a.pb
+    deep_profile b.pb fp 78
+    hpprof merge a.pb b.pb a.pb -o all.pb
+    profile_comments all.pb >comments
+    cat comments
+    [ "$(grep -c '^hpprof.unwind by_fp=15$' comments)" -eq 6 ]
+    [ "$(grep -c '^hpprof.no_table ' comments)" -eq 1 ]
+    hpprof report --json all.pb | jq -e '.by_fp_samples == 90 and .total_samples == 3000
+        and .unfinished_by_image[0].samples == 378 and .unfinished_by_image[0].reason == "some processes had frame pointers only"'
+    # the comment of one file, or of one chunk, says no less than that of two
+    hpprof merge all.pb -o again.pb
+    hpprof report --json again.pb | jq -e '.by_fp_samples == 90'
+}
+
+@test "go tool pprof reads it, and agrees" {
+    deep_profile deep.pb
+    export PPROF_TMPDIR=$PWD GOTOOLCHAIN=local GOPROXY=off GOFLAGS=
+    go tool pprof -top -sample_index=samples -nodefraction=0 deep.pb >top 2>err || { cat err; false; }
+    cat top
+    [ "$(awk '$6 == "[truncated]" { print $4 }' top)" -eq 146 ]
+    [ "$(awk '$6 == "serve" { print $4 }' top)" -eq 708 ]
+    go tool pprof -comments deep.pb 2>/dev/null | grep -q '^hpprof.no_table reason='
+}
+
 @test "a process that still runs is said to" {
     first_chunk running.pb "$IMAGE"
     hpprof report running.pb | grep -q '^Not finished'
@@ -89,6 +176,16 @@ END
     sed 's/\x1b\[[0-9;]*m//g; s/\r$//' out >plain
     cat plain
     grep -q '^  1000.00  100.0   1000.00  100.0  x*…$' plain
+    [ "$(LC_ALL=C.UTF-8 wc -L <plain)" -le 80 ]
+    deep_profile "$PWD/deep.pb"
+    chunk deep.pb <<END
+string_table: "hpprof.no_table reason='$long' image=/usr/lib/libz.so.1" comment: 32
+sample { location_id: [10, 1] value: [1000, 10000000000] }
+END
+    script -qec "stty cols 80; NO_COLOR=1 '$HPPROF_COMMAND' report deep.pb" /dev/null >out </dev/null
+    sed 's/\r$//' out >plain
+    cat plain
+    grep -q '^  50.2% end in libz.so.1: x*…$' plain
     [ "$(LC_ALL=C.UTF-8 wc -L <plain)" -le 80 ]
     script -qec "stty cols 80; NO_COLOR=1 '$HPPROF_COMMAND' report long.pb" /dev/null >out </dev/null
     lacks out $'\033'

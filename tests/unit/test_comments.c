@@ -107,12 +107,44 @@ static void test_summary(void **state)
     hpp_profile_free(profile);
 }
 
+static void test_walks(void **state)
+{
+    struct hpp_profile *profile = hpp_profile_new();
+    struct hpp_summary summary;
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    hpp_profile_add_comment(profile, "hpprof.process pid=1 freq=250 unwind=auto image=/usr/bin/app");
+    hpp_profile_add_comment(profile, "hpprof.process pid=2 freq=250 unwind=fp image=/usr/bin/app");
+    hpp_profile_add_comment(profile, "hpprof.process pid=3 freq=250 unwind=libunwind image=/unwind=fp");
+    hpp_profile_add_comment(profile, "hpprof.unwind by_fp=6");
+    hpp_profile_add_comment(profile, "hpprof.unwind by_fp=6");
+    hpp_profile_add_comment(profile, "hpprof.lost not_libunwind=5");
+    hpp_summary_make(&summary, profile);
+    assert_int_equal(summary.by_fp_processes, 1);
+    assert_int_equal(summary.by_fp, 12);
+    assert_int_equal(summary.not_libunwind, 5);
+    hpp_summary_print_by_fp(out, &summary, 0);
+    hpp_summary_print_by_fp(out, &summary, 1200); /* 1 %: not worth a line */
+    hpp_summary_print_by_fp(out, &summary, 120);
+    assert_false(hpp_summary_print_lost(out, &summary));
+    fclose(out);
+    assert_string_equal(text,
+                        "Walked by frame pointers, as unwind tables were not built yet: 10.0% of samples.\n");
+    free(text);
+    hpp_summary_free(&summary);
+    hpp_profile_free(profile);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_odd_lines),
         cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_walks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
