@@ -26,7 +26,7 @@ struct hpp_unwind_build {
 };
 
 /* *TABLE gets the table, in memory of its own that hpp_unwind_free gives back. Returns 0, or -errno with
- * BUILD->reason set. */
+ * BUILD->reason set; -ECANCELED where pause gave up. */
 int hpp_unwind_build(struct hpp_unwind_build *build, const struct hpp_unwind_table **table);
 
 /* Unmaps a table that hpp_unwind_build made or hpp_table_cache_load mapped. */

@@ -28,7 +28,7 @@ static struct {
     const char *directory;
     uint64_t limit;
     const struct known *known;
-} tables;
+} tables = {.directory = ""};
 
 void hpp_tables_init(const char *directory, uint64_t limit)
 {

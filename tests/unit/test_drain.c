@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -185,6 +186,42 @@ static void test_new_library(void **state)
     dlclose(library);
 }
 
+/* A library has gone and another lies in its place: what the handler, which did not know, took for callers of
+ * the new code is not told. */
+static void test_library_replaced(void **state)
+{
+    struct hpp_slot *slot = active_slot();
+    int fd = open("/proc/self/exe", O_RDONLY), other = open("/lib64/ld-linux-x86-64.so.2", O_RDONLY);
+    char *place = mmap(NULL, 8192, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    const struct hpp_stack *stack;
+    uint64_t *record;
+
+    (void)state;
+    put(slot, 1, place);
+    hpp_writer.last_scan = 0;
+    hpp_writer_drain();
+    hpp_aggregate_clear(&hpp_writer.aggregate);
+    assert_ptr_equal(mmap(place, 8192, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, other, 0), place);
+    atomic_fetch_add(&hpp_sampler.epoch, 2);
+    record = hpp_ring_reserve(&slot->ring, HPP_DEPTH_MAX);
+    record[1] = 0;
+    for (unsigned i = 0; i < 4; i++)
+        record[HPP_RECORD_WORDS + i] = (uint64_t)(uintptr_t)(i == 1 ? place + 64 : (char *)&put + 2 * i);
+    record[0] = HPP_RECORD(4, HPP_WALK_ROOT, 9) | HPP_RECORD_AT(atomic_load(&hpp_sampler.epoch));
+    hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + 4);
+    hpp_writer_drain();
+    stack = hpp_writer.aggregate.first;
+    assert_non_null(stack);
+    assert_int_equal(stack->weight, 9);
+    assert_int_equal(stack->count, 3); /* two frames are known, then [unfinished] */
+    assert_int_equal(stack->locations[2], HPP_LOCATION_UNFINISHED);
+    assert_null(hpp_ring_peek(&slot->ring));
+    munmap(place, 8192);
+    close(fd);
+    close(other);
+    hpp_slot_end(slot);
+}
+
 /* A thread that is gone without a word loses its slot, not its samples. */
 static void test_dead_thread(void **state)
 {
@@ -215,8 +252,13 @@ static void test_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),     cmocka_unit_test(test_samples),     cmocka_unit_test(test_losses),
-        cmocka_unit_test(test_new_library), cmocka_unit_test(test_dead_thread), cmocka_unit_test(test_end),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_new_library),
+        cmocka_unit_test(test_library_replaced),
+        cmocka_unit_test(test_dead_thread),
+        cmocka_unit_test(test_end),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
