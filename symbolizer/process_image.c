@@ -160,6 +160,7 @@ void hpp_process_image_free(struct hpp_process_image *image)
     if (image->usable)
         hpp_elf_close(&image->file);
     hpp_symbols_free(&image->symbols);
+    hpp_frame_table_free(&image->frames);
     free(image->pages);
     free(image);
 }
@@ -217,33 +218,50 @@ bool hpp_process_image_read(struct hpp_process_image *image, uint64_t address, v
     return read_file(image, segment->p_offset + at, to, size);
 }
 
-bool hpp_process_image_unwind_place(struct hpp_process_image *image, uint64_t address,
-                                    struct hpp_unwind_place *place)
+/* The table in the file. False when there is none, or one in another encoding than linkers write. */
+static bool find_table(struct hpp_process_image *image, struct hpp_unwind_place *place)
 {
     enum {
         VERSION = 1,
-        POINTER = 0x1b /* pcrel sdata4 */,
-        COUNT = 0x03 /* udata4 */,
-        TABLE = 0x3b /* datarel sdata4 */
+        POINTER = 0x1b, /* pcrel sdata4 */
+        COUNT = 0x03,   /* udata4 */
+        TABLE = 0x3b,   /* datarel sdata4 */
     };
-    const GElf_Phdr *segment = hpp_process_image_segment(image, address);
     struct {
         uint8_t version, pointer_encoding, count_encoding, table_encoding;
         int32_t pointer;
         uint32_t count;
     } header;
 
-    if (!segment || !image->header ||
+    if (!image->header ||
         !hpp_process_image_read(image, image->bias + image->header, &header, sizeof header) ||
         header.version != VERSION || header.pointer_encoding != POINTER || header.count_encoding != COUNT ||
         header.table_encoding != TABLE || !header.count)
         return false;
-    place->text_start = image->bias + segment->p_vaddr;
-    place->text_end = place->text_start + segment->p_memsz;
-    place->header = image->bias + image->header;
-    place->table = place->header + sizeof header;
+    place->base = image->bias + image->header;
+    place->table = place->base + sizeof header;
     place->entries = header.count;
     return true;
+}
+
+bool hpp_process_image_unwind_place(struct hpp_process_image *image, uint64_t address,
+                                    struct hpp_unwind_place *place)
+{
+    const GElf_Phdr *segment = hpp_process_image_segment(image, address);
+
+    if (!segment || !image->usable)
+        return false;
+    *place = (struct hpp_unwind_place){.text_start = image->bias + segment->p_vaddr,
+                                       .text_end = image->bias + segment->p_vaddr + segment->p_memsz};
+    if (find_table(image, place))
+        return true;
+    if (!image->tabled)
+        hpp_frame_table_make(&image->frames, image->file.elf);
+    image->tabled = true;
+    place->base = image->bias + image->frames.section;
+    place->rows = image->frames.rows;
+    place->entries = image->frames.count;
+    return place->entries > 0;
 }
 
 const char *hpp_process_image_title(const struct hpp_process_image *image)

@@ -4,6 +4,7 @@
 #define HPP_SYMBOLIZER_PROCESS_IMAGE_H
 
 #include "symbolizer/elf_file.h"
+#include "symbolizer/frame_table.h"
 #include "symbolizer/process_stop.h"
 #include "symbolizer/symbols.h"
 
@@ -24,6 +25,8 @@ struct hpp_process_image {
     struct hpp_elf_file file;
     bool named; /* symbols have been read, if there are any */
     struct hpp_symbols symbols;
+    bool tabled; /* frames has been made, if it is needed */
+    struct hpp_frame_table frames;
     struct hpp_process_page *pages;
 };
 
@@ -31,8 +34,9 @@ struct hpp_process_image {
  * 10.6.2); run-time addresses. */
 struct hpp_unwind_place {
     uint64_t text_start, text_end;
-    uint64_t header; /* addresses in the table count from here */
-    uint64_t table;
+    uint64_t base;  /* addresses in the table count from here */
+    uint64_t table; /* in the file; 0: rows */
+    const struct hpp_frame_row *rows;
     uint64_t entries; /* of two 32-bit words */
 };
 
@@ -48,7 +52,7 @@ const GElf_Phdr *hpp_process_image_segment(const struct hpp_process_image *image
 /* SIZE bytes at the run-time ADDRESS as the file has them: not relocated. */
 bool hpp_process_image_read(struct hpp_process_image *image, uint64_t address, void *to, size_t size);
 
-/* The table for ADDRESS. False when IMAGE has none, or one in another encoding than linkers write. */
+/* The table for ADDRESS. False when IMAGE has no unwind information. */
 bool hpp_process_image_unwind_place(struct hpp_process_image *image, uint64_t address,
                                     struct hpp_unwind_place *place);
 

@@ -15,10 +15,10 @@ void hpp_process_images_open(struct hpp_process_images *images, const struct hpp
     char path[64];
 
     *images = (struct hpp_process_images){.process = process, .tell = tell, .root = -1};
-    snprintf(path, sizeof path, "/proc/%d/ns/mnt", process->pid);
+    snprintf(path, sizeof path, "/proc/%d/ns/mnt", process->reach);
     if (stat(path, &theirs) || stat("/proc/self/ns/mnt", &ours))
         return;
-    snprintf(path, sizeof path, "/proc/%d/root", process->pid);
+    snprintf(path, sizeof path, "/proc/%d/root", process->reach);
     if (stat(path, &root) || stat("/", &our_root) ||
         (ours.st_ino == theirs.st_ino && root.st_dev == our_root.st_dev && root.st_ino == our_root.st_ino))
         return;
@@ -56,7 +56,7 @@ static struct hpp_process_image *image_at(struct hpp_process_images *images,
         else if (image->mapping->inode == mapping->inode && image->mapping->device == mapping->device &&
                  !strcmp(image->mapping->path, mapping->path) && hpp_process_image_segment(image, address))
             return image;
-    image = hpp_process_image_open(mapping, images->process->pid, images->root);
+    image = hpp_process_image_open(mapping, images->process->reach, images->root);
     image->next = images->first;
     images->first = image;
     if (!image->usable && images->tell && mapping->executable) {

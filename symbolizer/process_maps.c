@@ -15,7 +15,7 @@ void hpp_process_mappings_read(struct hpp_process *process)
     size_t room = process->mapping_count;
 
     process->mapping_count = 0;
-    snprintf(path, sizeof path, "/proc/%d/maps", process->pid);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/maps", process->pid, process->reach);
     maps.fd = open(path, O_RDONLY | O_CLOEXEC);
     if (maps.fd < 0)
         return;

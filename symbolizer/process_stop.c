@@ -166,7 +166,7 @@ static bool copy_stack(struct taking *taking, struct hpp_stack_piece *piece, uin
         want = want < limit - size ? want : limit - size;
         struct iovec to = {taking->buffer + size, want};
         struct iovec from = {(void *)(address + size), want};
-        ssize_t got = process_vm_readv(taking->process->pid, &to, 1, &from, 1, 0);
+        ssize_t got = process_vm_readv(taking->process->reach, &to, 1, &from, 1, 0);
         size += got > 0 ? (size_t)got : 0;
         if (got < (ssize_t)want)
             break;
@@ -310,8 +310,11 @@ static void *take(void *argument)
     uint64_t end;
 
     memset(taking->buffer, 0, sizeof taking->buffer);
-    hpp_process_mappings_read(taking->process); /* where stacks end; once more when all is still */
     scan(taking);
+    for (size_t i = taking->count; i > 0; i--)
+        if (!strchr("ZX", taking->tracees[i - 1].thread.status.state))
+            taking->process->reach = taking->tracees[i - 1].thread.tid;
+    hpp_process_mappings_read(taking->process); /* where stacks end; once more when all is still */
     pass_over_busy(taking);
     end = now() + ALL_MS * 1000000ull;
     do {
@@ -323,6 +326,9 @@ static void *take(void *argument)
             break;
         wait_for_stops(taking);
     } while (!taking->only && scan(taking) && now() < end);
+    for (size_t i = taking->count; i > 0; i--)
+        if (taking->tracees[i - 1].phase == STOPPED)
+            taking->process->reach = taking->tracees[i - 1].thread.tid;
     if (!taking->failed)
         hpp_process_mappings_read(taking->process);
     release(taking);
@@ -352,7 +358,7 @@ int hpp_process_take(struct hpp_process *process, pid_t pid, pid_t tid, char why
     pthread_t thread;
     int error, result = -1;
 
-    *process = (struct hpp_process){.pid = pid};
+    *process = (struct hpp_process){.pid = pid, .reach = pid};
     taking->process = process;
     taking->only = tid;
     taking->why = why;

@@ -37,6 +37,7 @@ struct hpp_process_mapping {
 
 struct hpp_process {
     pid_t pid;
+    pid_t reach; /* a thread that lives: when the main thread has ended, /proc/PID and PID give no memory */
     struct hpp_process_thread *threads; /* the main thread first, then by tid */
     size_t thread_count;
     struct hpp_process_mapping *mappings; /* rising */

@@ -11,10 +11,14 @@
 int search_unwind_table(unw_addr_space_t space, unw_word_t pc, unw_dyn_info_t *info,
                         unw_proc_info_t *procedure, int need_unwind_info, void *argument);
 
+/* Where rows that no file holds seem to lie: no process has memory there. */
+#define OWN_ROWS (1ull << 62)
+
 struct walk {
     struct hpp_process_images *images;
     const struct hpp_process_thread *thread;
     struct hpp_arch_registers registers; /* where the cursor begins */
+    struct hpp_unwind_place place;       /* of the last look-up */
     bool informed;                       /* the last step had unwind information */
     uint64_t missed;                     /* the last address that could not be read; 0: none */
 };
@@ -42,6 +46,10 @@ static int access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *wo
         return -UNW_EINVAL;
     if (read_stack(walk->thread, address, word))
         return 0;
+    if (address - OWN_ROWS < walk->place.entries * sizeof *walk->place.rows && walk->place.rows) {
+        memcpy(word, (const char *)walk->place.rows + (address - OWN_ROWS), sizeof *word);
+        return 0;
+    }
     image = hpp_process_image_find(walk->images, address);
     if (image && hpp_process_image_read(image, address, word, sizeof *word))
         return 0;
@@ -73,17 +81,17 @@ static int find_proc_info(unw_addr_space_t space, unw_word_t pc, unw_proc_info_t
 {
     struct walk *walk = argument;
     struct hpp_process_image *image = hpp_process_image_find(walk->images, pc);
-    struct hpp_unwind_place place;
+    struct hpp_unwind_place *place = &walk->place;
     unw_dyn_info_t info = {.format = UNW_INFO_FORMAT_REMOTE_TABLE};
     int result;
 
-    if (!image || !hpp_process_image_unwind_place(image, pc, &place))
+    if (!image || !hpp_process_image_unwind_place(image, pc, place))
         return -UNW_ENOINFO;
-    info.start_ip = place.text_start;
-    info.end_ip = place.text_end;
-    info.u.rti.segbase = place.header;
-    info.u.rti.table_data = place.table;
-    info.u.rti.table_len = place.entries; /* in words of 8 bytes */
+    info.start_ip = place->text_start;
+    info.end_ip = place->text_end;
+    info.u.rti.segbase = place->base;
+    info.u.rti.table_data = place->table ? place->table : OWN_ROWS;
+    info.u.rti.table_len = place->entries; /* in words of 8 bytes */
     result = search_unwind_table(space, pc, &info, procedure, need_unwind_info, argument);
     walk->informed = result >= 0;
     return result;
@@ -115,8 +123,10 @@ static bool is_code(const struct walk *walk, uint64_t address)
     return mapping && mapping->executable;
 }
 
-/* A call through a bad pointer has put its return address on the stack, and nothing else has happened. */
-static bool leave_bad_call(struct walk *walk, unw_cursor_t *cursor, unw_addr_space_t space)
+/* Begins anew where the cursor is, for code that has not called anything: libunwind looks up what stands
+ * before a return address. POP: a call through a bad pointer has put its return address on the stack, and
+ * nothing else has happened. */
+static bool begin_again(struct walk *walk, unw_cursor_t *cursor, unw_addr_space_t space, bool pop)
 {
     struct hpp_arch_registers registers;
     uint64_t pc;
@@ -124,12 +134,24 @@ static bool leave_bad_call(struct walk *walk, unw_cursor_t *cursor, unw_addr_spa
     for (int i = 0; i < HPP_ARCH_REGISTERS; i++)
         if (unw_get_reg(cursor, i, &registers.value[i]))
             registers.value[i] = 0;
-    if (!read_stack(walk->thread, registers.value[HPP_ARCH_SP], &pc) || !is_code(walk, pc - 1))
-        return false;
-    registers.value[HPP_ARCH_SP] += sizeof pc;
-    registers.value[HPP_ARCH_PC] = pc;
+    if (pop) {
+        if (!read_stack(walk->thread, registers.value[HPP_ARCH_SP], &pc) || !is_code(walk, pc - 1))
+            return false;
+        registers.value[HPP_ARCH_SP] += sizeof pc;
+        registers.value[HPP_ARCH_PC] = pc;
+    }
     walk->registers = registers;
     return !unw_init_remote(cursor, space, walk);
+}
+
+/* Whether a return address is a function's first byte, with nothing before it that could have called: the one
+ * under which a coroutine begins is made so (makecontext and its like). */
+static bool is_entry(struct walk *walk, unw_addr_space_t space, uint64_t pc)
+{
+    unw_proc_info_t procedure;
+
+    return find_proc_info(space, pc - 1, &procedure, 0, walk) < 0 &&
+           find_proc_info(space, pc, &procedure, 0, walk) >= 0 && procedure.start_ip == pc;
 }
 
 /* Why the step from FRAME gave nothing. */
@@ -159,7 +181,8 @@ static bool run(struct walk *walk, unw_addr_space_t space, hpp_process_visit *vi
                 char why[HPP_UNWIND_WHY])
 {
     unw_word_t pc = 0, sp = 0, sp_before = 0;
-    bool exact = true; /* pc is where the thread is, or was interrupted; not a return address */
+    bool exact = true;  /* pc is where the thread is, or was interrupted; not a return address */
+    bool entry = false; /* the frame before is a coroutine's first one, if nothing follows */
     unw_cursor_t cursor;
     int result = unw_init_remote(&cursor, space, walk);
 
@@ -170,12 +193,15 @@ static bool run(struct walk *walk, unw_addr_space_t space, hpp_process_visit *vi
         frame = (struct hpp_process_frame){.pc = pc, .place = pc - !exact};
         if (!exact && !is_code(walk, frame.place)) {
             snprintf(why, HPP_UNWIND_WHY, "the return address 0x%" PRIx64 " is not code", pc);
-            return false;
+            return entry;
         }
         if (!exact && sp <= sp_before) {
             snprintf(why, HPP_UNWIND_WHY, "the stack does not rise any more");
             return false;
         }
+        entry = !exact && is_entry(walk, space, pc) && begin_again(walk, &cursor, space, false);
+        if (entry)
+            frame.place = pc;
         frame.image = hpp_process_image_find(walk->images, frame.place);
         walk->informed = false;
         walk->missed = 0;
@@ -183,7 +209,7 @@ static bool run(struct walk *walk, unw_addr_space_t space, hpp_process_visit *vi
         if (exact && !is_code(walk, pc)) {
             visit(context, &frame);
             snprintf(why, HPP_UNWIND_WHY, "0x%" PRIx64 " is not code", pc);
-            if (!leave_bad_call(walk, &cursor, space))
+            if (!begin_again(walk, &cursor, space, true))
                 return false;
             exact = false;
             continue;
@@ -192,7 +218,7 @@ static bool run(struct walk *walk, unw_addr_space_t space, hpp_process_visit *vi
         /* it tells of the frame that the step has left */
         frame.signal = unw_is_signal_frame(&cursor) > 0;
         visit(context, &frame);
-        if (result == 0 && walk->informed)
+        if (result <= 0 && (entry || (result == 0 && walk->informed)))
             return true;
         if (result <= 0) {
             explain(walk, &frame, result, why);
