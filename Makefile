@@ -14,14 +14,18 @@ ARCH    := $(shell uname -m)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-ifneq ($(filter-out asan tsan cov,$(V)),)
-$(error V=$(V) is not a variant: asan, tsan or cov)
+ifneq ($(filter-out asan tsan cov fuzz,$(V)),)
+$(error V=$(V) is not a variant: asan, tsan, cov or fuzz)
+endif
+ifeq ($(V) $(origin CC),fuzz default)
+CC := clang # which has libFuzzer
 endif
 
 CFLAGS ?= -O2 -g
 SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZE_tsan := -fsanitize=thread
 SANITIZE_cov  := --coverage -O0
+SANITIZE_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 WARN       := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes $(WERROR)
 ALL_CPP    := -I. -I$(OUT)/gen -D_GNU_SOURCE -DHPP_VERSION='"$(VERSION)"' $(CPPFLAGS)
 # Our own command is one of the programs to profile: it keeps its frame pointers.
@@ -167,6 +171,28 @@ $(OUT)/tests/unwind/second_opinion: $(OPINION_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ -ldw -lelf -o $@
 
+# ---- fuzzing -------------------------------------------------------------------------------------
+
+FUZZ_SECONDS ?= 60
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(OUT)/%)
+$(OUT)/tests/fuzz/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(TOOL_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) -fsanitize=fuzzer $(LDFLAGS) $^ $(TOOL_LIBS) -o $@
+$(OUT)/tests/fuzz/make_seeds: $(OUT)/obj/tests/fuzz/make_seeds.o $(UNIT_HELP_OBJ) $(TOOL_OBJ) $(OUT)/obj/libtarget.a
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) $(TEST_LIBS) -o $@
+# What was found before is kept in the corpus; what fails is left beside it, and make fails.
+run-fuzz: $(FUZZ_BIN) $(OUT)/tests/fuzz/make_seeds
+	@for target in $(FUZZ_BIN); do \
+	    mkdir -p $$target.corpus && $(OUT)/tests/fuzz/make_seeds $$target.corpus && \
+	    $$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=40000 -print_final_stats=1 \
+	        -artifact_prefix=$$target. $$target.corpus || exit 1; \
+	done
+fuzz:  ## fuzz what reads files of others, FUZZ_SECONDS (60) each, by clang's libFuzzer
+	@scripts/deps.sh lint
+	@+$(MAKE) --no-print-directory $(JOBS) V=fuzz run-fuzz
+
 # ---- benchmarks ----------------------------------------------------------------------------------
 
 # Linked with what they name of the agent's parts, as the agent has them.
@@ -242,9 +268,9 @@ clean:  ## remove what was built
 	rm -rf $(BUILD)
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
-	@echo "  V=asan|tsan|cov builds the command and the unit tests in build/V with that instrumentation"
+	@echo "  V=asan|tsan|cov|fuzz builds the command and the unit tests in build/V with that instrumentation"
 
-.PHONY: all agent tools programs bench-programs unwind-programs unit test run-tests demo bench bench-unwind deps deps-test \
+.PHONY: all agent tools programs bench-programs unwind-programs unit test run-tests demo bench bench-unwind deps deps-test fuzz run-fuzz \
         check-layers check-agent lint install uninstall clean help FORCE
 # Objects stay: nothing that make made on its way to a test is temporary.
 .SECONDARY:

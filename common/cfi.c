@@ -27,11 +27,14 @@ enum {
 
 int hpp_cfi_next(const struct hpp_cfi_section *section, uint64_t *at, struct hpp_cfi_entry *entry)
 {
-    struct hpp_cursor cursor = {section->data + *at, section->data + section->size, 0};
+    struct hpp_cursor cursor = {0};
     const uint8_t *id_at;
     uint64_t length, id;
     int is_64bit = 0;
 
+    if (*at >= section->size)
+        return 0;
+    cursor = (struct hpp_cursor){section->data + *at, section->data + section->size, 0};
     do {
         if (hpp_cursor_left(&cursor) < 4)
             return 0;

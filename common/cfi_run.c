@@ -122,7 +122,7 @@ static struct hpp_cursor read_block(struct machine *machine)
     uint64_t size = hpp_cursor_uleb(&machine->cursor);
     const uint8_t *bytes = hpp_cursor_skip(&machine->cursor, size);
 
-    return (struct hpp_cursor){bytes, bytes ? bytes + size : bytes, 0};
+    return (struct hpp_cursor){bytes ? bytes : machine->cursor.end, machine->cursor.at, 0};
 }
 
 /* Gives away the rule of the code from `begun` up to TO. */

@@ -171,7 +171,7 @@ static const struct sample samples[] = {
      {{0, START}, {1, NONE}}},
 };
 
-/* The file with one description, of CODE bytes at text + AT. */
+/* The file with one description, of CODE bytes at UNWIND_TEXT + AT. */
 static const struct hpp_unwind_table *build_one(struct unwind_file *file, const char *letters,
                                                 const uint8_t *program, size_t size)
 {
@@ -201,10 +201,10 @@ static void test_samples(void **state)
         table = build_one(&file, "zR", sample->program, sample->size);
         if (!table)
             fail_msg("%s: no table", sample->name);
-        unwind_assert_rule(table, file.text + AT - 1, NONE);
-        unwind_assert_rule(table, file.text + AT + CODE, NONE);
+        unwind_assert_rule(table, UNWIND_TEXT + AT - 1, NONE);
+        unwind_assert_rule(table, UNWIND_TEXT + AT + CODE, NONE);
         for (unsigned j = 0; j < RULES && sample->rules[j].rule; j++) {
-            uint64_t at = file.text + AT + sample->rules[j].at;
+            uint64_t at = UNWIND_TEXT + AT + sample->rules[j].at;
             unwind_assert_rule(table, at, sample->rules[j].rule);
             if (j)
                 unwind_assert_rule(table, at - 1, sample->rules[j - 1].rule);
@@ -236,9 +236,9 @@ static void test_signal_frame(void **state)
         unwind_file_start(&file);
         table = build_one(&file, "zRS", changed, sizeof changed);
         if (at == sizeof program)
-            unwind_assert_rule(table, file.text + AT, rule);
+            unwind_assert_rule(table, UNWIND_TEXT + AT, rule);
         else if (table)
-            assert_int_not_equal(hpp_unwind_find(table, file.text + AT)->cfa, HPP_CFA_SP);
+            assert_int_not_equal(hpp_unwind_find(table, UNWIND_TEXT + AT)->cfa, HPP_CFA_SP);
         hpp_unwind_free(table);
         unwind_file_end(&file);
     }
@@ -263,7 +263,7 @@ static void test_set_loc(void **state)
     unwind_file_start(&file);
     file.encoding = DW_EH_PE_absptr;
     for (unsigned i = 0; i < sizeof targets / sizeof targets[0]; i++) {
-        uint64_t address = file.text + targets[i];
+        uint64_t address = UNWIND_TEXT + targets[i];
         program[size++] = DW_CFA_set_loc;
         memcpy(program + size, &address, sizeof address);
         size += sizeof address;
@@ -271,12 +271,12 @@ static void test_set_loc(void **state)
         program[size++] = (uint8_t)(16 + 8 * i);
     }
     table = build_one(&file, "zR", program, size);
-    unwind_assert_rule(table, file.text + AT, START);
-    unwind_assert_rule(table, file.text + AT + 0x10, "CFA=rsp+24 fp=same ra=[CFA-8]");
+    unwind_assert_rule(table, UNWIND_TEXT + AT, START);
+    unwind_assert_rule(table, UNWIND_TEXT + AT + 0x10, "CFA=rsp+24 fp=same ra=[CFA-8]");
     /* The third goes on; the fourth goes back, and what it means cannot be told. */
-    unwind_assert_rule(table, file.text + AT + 0x1f, "CFA=rsp+24 fp=same ra=[CFA-8]");
-    unwind_assert_rule(table, file.text + AT + 0x20, NONE);
-    unwind_assert_rule(table, file.text + AT + 0x30, NONE);
+    unwind_assert_rule(table, UNWIND_TEXT + AT + 0x1f, "CFA=rsp+24 fp=same ra=[CFA-8]");
+    unwind_assert_rule(table, UNWIND_TEXT + AT + 0x20, NONE);
+    unwind_assert_rule(table, UNWIND_TEXT + AT + 0x30, NONE);
     hpp_unwind_free(table);
     unwind_file_end(&file);
 }
@@ -295,8 +295,8 @@ static void test_deep_states(void **state)
         memset(program + 1 + count, DW_CFA_restore_state, count);
         unwind_file_start(&file);
         table = build_one(&file, "zR", program, 1 + 2 * count);
-        unwind_assert_rule(table, file.text + AT, START);
-        unwind_assert_rule(table, file.text + AT + 1, count == 32 ? START : NONE);
+        unwind_assert_rule(table, UNWIND_TEXT + AT, START);
+        unwind_assert_rule(table, UNWIND_TEXT + AT + 1, count == 32 ? START : NONE);
         hpp_unwind_free(table);
         unwind_file_end(&file);
     }
@@ -318,7 +318,7 @@ static void test_cut_programs(void **state)
             unwind_file_start(&file);
             cie = unwind_file_cie(&file, "zR", NULL, 0);
             entry = unwind_file_begin(&file, (int64_t)cie);
-            unwind_file_address(&file, file.text + AT, file.encoding);
+            unwind_file_address(&file, UNWIND_TEXT + AT, file.encoding);
             unwind_file_address(&file, CODE, file.encoding & 0x0f);
             unwind_file_u8(&file, 0);
             unwind_file_add(&file, samples[i].program, size);

@@ -13,12 +13,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { PAGE = 4096, WIDE = 0x10000 };
+enum { PAGE = 4096, TEXT_BYTES = 64 };
 
 void unwind_file_start(struct unwind_file *file)
 {
-    *file = (struct unwind_file){
-        .text = UNWIND_BASE + WIDE, .text_size = WIDE, .encoding = DW_EH_PE_pcrel | DW_EH_PE_sdata4};
+    *file = (struct unwind_file){.text_size = 0x10000, .encoding = DW_EH_PE_pcrel | DW_EH_PE_sdata4};
 }
 
 void unwind_file_end(struct unwind_file *file)
@@ -53,7 +52,10 @@ size_t unwind_file_begin(struct unwind_file *file, int64_t cie)
     size_t offset = file->size;
 
     unwind_file_u32(file, 0);
-    unwind_file_u32(file, cie < 0 ? 0 : (uint32_t)(file->size - (size_t)cie));
+    if (file->is_debug)
+        unwind_file_u32(file, cie < 0 ? UINT32_MAX : (uint32_t)cie);
+    else
+        unwind_file_u32(file, cie < 0 ? 0 : (uint32_t)(file->size - (size_t)cie));
     return offset;
 }
 
@@ -116,7 +118,7 @@ size_t unwind_file_description(struct unwind_file *file, size_t cie, uint64_t at
 {
     size_t offset = unwind_file_begin(file, (int64_t)cie);
 
-    unwind_file_address(file, file->text + at, file->encoding);
+    unwind_file_address(file, UNWIND_TEXT + at, file->encoding);
     unwind_file_address(file, code_size, file->encoding & 0x0f);
     if (file->frame[cie + 9] == 'z')
         unwind_file_u8(file, 0);
@@ -168,14 +170,13 @@ static void add_sections(struct unwind_file *file, Elf64_Ehdr *elf, size_t at)
 
 void unwind_file_finish(struct unwind_file *file)
 {
-    size_t text_at = round_up(UNWIND_FRAME_AT + file->size + 8, WIDE);
-    size_t sections_at = text_at + 64;
+    size_t text_at = round_up(UNWIND_FRAME_AT + file->size, 16), sections_at = text_at + TEXT_BYTES;
     uint32_t header[5] = {0x3b031b01, UNWIND_FRAME_AT - UNWIND_HEADER_AT - 4, UINT32_MAX};
     Elf64_Ehdr *elf;
     Elf64_Phdr *program;
 
-    assert_int_equal(file->text, UNWIND_BASE + text_at); /* entries were made for it */
-    file->bytes_size = sections_at + (file->has_sections ? 1024 + file->debug_size : 0);
+    file->bytes_size =
+        sections_at + (file->has_sections ? 4 * sizeof(Elf64_Shdr) + 64 + file->debug_size : 0);
     free(file->bytes);
     file->bytes = calloc(1, file->bytes_size);
     assert_non_null(file->bytes);
@@ -188,7 +189,8 @@ void unwind_file_finish(struct unwind_file *file)
     elf->e_phentsize = sizeof *program;
     elf->e_phnum = 3;
     program[0] = (Elf64_Phdr){PT_LOAD, PF_R, 0, UNWIND_BASE, 0, text_at, text_at, PAGE};
-    program[1] = (Elf64_Phdr){PT_LOAD, PF_R | PF_X, text_at, file->text, 0, 64, file->text_size, PAGE};
+    program[1] =
+        (Elf64_Phdr){PT_LOAD, PF_R | PF_X, text_at, UNWIND_TEXT, 0, TEXT_BYTES, file->text_size, PAGE};
     program[2] = (Elf64_Phdr){
         PT_GNU_EH_FRAME, PF_R, UNWIND_HEADER_AT, UNWIND_BASE + UNWIND_HEADER_AT, 0, sizeof header,
         sizeof header,   4};

@@ -7,11 +7,13 @@
 
 #include "common/unwind_build.h"
 
-/* Where things are in each of them; link-time addresses are UNWIND_BASE + the file's offset. */
+/* Where things are in each of them; link-time addresses but the code's are UNWIND_BASE +
+ * the file's offset. */
 enum {
     UNWIND_BASE = 0x400000,
     UNWIND_HEADER_AT = 0x200, /* .eh_frame_hdr */
-    UNWIND_FRAME_AT = 0x1000, /* .eh_frame */
+    UNWIND_FRAME_AT = 0x240,  /* .eh_frame */
+    UNWIND_TEXT = 0x1400000,  /* code, link-time */
 };
 
 struct unwind_file {
@@ -19,8 +21,8 @@ struct unwind_file {
     size_t size;
     uint8_t *debug; /* .debug_frame */
     size_t debug_size;
-    uint64_t text; /* link-time address of the code, behind .eh_frame; a multiple of 64 KiB */
     uint64_t text_size;
+    int is_debug;         /* entries that follow are written as for .debug_frame */
     uint8_t encoding;     /* of addresses in the entries that follow (DW_EH_PE_*) */
     int has_sections;     /* the file gets section headers */
     uint32_t debug_flags; /* of .debug_frame's section */
@@ -44,7 +46,7 @@ void unwind_file_close(struct unwind_file *file, size_t offset);
 
 /* A common entry as gcc writes it: "zR", rsp+8, return address at CFA-8; and INSTRUCTIONS. */
 size_t unwind_file_cie(struct unwind_file *file, const char *letters, const void *instructions, size_t size);
-/* The description of SIZE bytes of code at text + AT, with INSTRUCTIONS. */
+/* The description of SIZE bytes of code at UNWIND_TEXT + AT, with INSTRUCTIONS. */
 size_t unwind_file_description(struct unwind_file *file, size_t cie, uint64_t at, uint64_t code_size,
                                const void *instructions, size_t size);
 /* An address in file->encoding. */
