@@ -176,7 +176,7 @@ static void print_stacks(FILE *out, const struct hpp_report *report, const struc
     if (summary->by_fp)
         fprintf(out,
                 "%.1f%% of CPU time (%s sample%s) was walked by frame pointers while\n"
-                "unwind tables were being built; the next run has them.\n",
+                "unwind tables were being built; they are kept for later runs.\n",
                 percent((int64_t)summary->by_fp, report->total.samples),
                 grouped((int64_t)summary->by_fp, number), summary->by_fp == 1 ? "" : "s");
     print_share(out, report->middle, report->total,

@@ -44,7 +44,7 @@ thread's root: their callers are missing from the cum columns.
    2.0% end in libplugin.so: its unwind table came late, or is of no use there
    0.8% end in server: its unwind table came late, or is of no use there
 3.0% of CPU time (30 samples) was walked by frame pointers while
-unwind tables were being built; the next run has them.
+unwind tables were being built; they are kept for later runs.
 10.6% of CPU time (106 samples) has stacks with their middle frames
 left out; a larger HPPROF_DEPTH keeps more of them.
 4.0% of CPU time (40 samples) has stacks too deep to be walked to
