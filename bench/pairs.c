@@ -3,10 +3,10 @@
  *   pairs ROUNDS cpu|wall NAME [VARIABLE=VALUE...] [WORD...] : NAME ... [-- WORD...]
  *
  * A round runs every variant once, the first in line changing from round to round; a variant's ratio is
- * taken within the round. A command is the variant's words followed by those behind `--`; its output goes to
- * /dev/null. cpu: CPU time of the whole process tree, writers that outlive their program included (they
- * come to us, their subreaper); wall: until the command itself has ended. Exit status 1 if a command
- * fails. */
+ * taken within the round, and so is the difference. A command is the variant's words followed by those behind
+ * `--`; its output goes to /dev/null. cpu: CPU time of the whole process tree, writers that outlive their
+ * program included (they come to us, their subreaper); wall: until the command itself has ended. Exit status
+ * 1 if a command fails. */
 #include "bench/statistics.h"
 
 #include <fcntl.h>
@@ -89,10 +89,13 @@ static const char *unit_of(double *seconds)
 
 static void print(const struct variant *variant, const struct variant *base, size_t rounds, const char *what)
 {
-    double *ratios = calloc(rounds, sizeof *ratios), median;
+    double *ratios = calloc(rounds, sizeof *ratios), median, difference;
     struct spread spread;
     const char *unit;
 
+    for (size_t i = 0; i < rounds; i++)
+        ratios[i] = variant->seconds[i] - base->seconds[i];
+    difference = spread_of(ratios, rounds).median;
     for (size_t i = 0; i < rounds; i++)
         ratios[i] = variant->seconds[i] / base->seconds[i];
     spread = spread_of(ratios, rounds);
@@ -101,7 +104,7 @@ static void print(const struct variant *variant, const struct variant *base, siz
            what, base->name, spread.median, spread.first, spread.third, spread.low, spread.high, rounds);
     median = spread_of(variant->seconds, rounds).median;
     unit = unit_of(&median);
-    printf("; median %.3f %s\n", median, unit);
+    printf("; median %.3f %s, difference %.3f ms\n", median, unit, difference * 1e3);
 }
 
 static bool is_assignment(const char *word)

@@ -1,0 +1,80 @@
+#!/bin/sh
+# unwind.sh BUILD: what walking by unwind tables costs, each figure with the bound that it must keep. On a machine
+# that should have nothing else to do; about five minutes.
+set -eu
+build=$(realpath "${1:?usage: unwind.sh BUILD}")
+agent=$build/libhpprof.so
+work=$build/bench/unwind-work
+rm -rf "$work"
+mkdir -p "$work/out"
+
+# bound WHAT VALUE BOUND
+bound() {
+    awk -v what="$1" -v value="$2" -v bound="$3" 'BEGIN {
+        printf "  %-44s %10.3f  must be at most %g: %s\n", what, value, bound, value + 0 <= bound ? "holds" : "MISSED" }'
+}
+
+# profiled HOW: the variables of a run that walks so
+profiled() {
+    echo "LD_PRELOAD=$agent HPPROF_UNWIND=$1 HPPROF_CACHE=$work/cache HPPROF_OUT=$work/out/%e.%p.pb HPPROF_REMAP=off HPPROF_FREQ=997"
+}
+
+# library NAME: the file that the C++ compiler links for -lNAME
+library() { realpath "$(c++ -print-file-name="$1")"; }
+
+echo "In the signal handler:"
+"$build/bench/unwind" 31
+
+echo
+echo "Tables of libraries:"
+set -- "$(library libc.so.6)" "$(library libstdc++.so.6)"
+compiler=$(command -v clang++ || true)
+if [ -n "$compiler" ]; then
+    for file in $(ldd "$compiler" | sed -n 's/.*=> \(\/[^ ]*LLVM[^ ]*\) .*/\1/p'); do set -- "$@" "$(realpath "$file")"; done
+fi
+"$build/bench/unwind_tables" 15 "$@"
+
+echo
+echo "Start and end of clang++ --version, tables in the cache, auto against fp:"
+if [ -n "$compiler" ]; then
+    # shellcheck disable=SC2046 # lists of words
+    "$build/hpprof" cache warm --cache "$work/cache" "$(realpath "$compiler")" \
+        $(ldd "$compiler" | sed -n 's/.* \(\/[^ ]*\) (.*/\1/p') >/dev/null 2>&1 || true # one of data alone has none
+    # shellcheck disable=SC2046
+    "$build/bench/pairs" 101 wall fp $(profiled fp) : auto $(profiled auto) -- "$compiler" --version | tee "$work/start"
+    bound "auto minus fp, ms" "$(sed -n 's/.*difference \([-0-9.]*\) ms.*/\1/p' "$work/start")" 2
+else
+    echo "  no clang++ here"
+fi
+
+echo
+echo "A compile (g++ -O2) at 997 Hz, tables in the cache, auto against fp:"
+cat >"$work/compile.cc" <<'SOURCE'
+#include <algorithm>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <regex>
+#include <string>
+#include <unordered_map>
+int main(int argc, char **argv)
+{
+    std::map<std::string, std::function<int(int)>> functions;
+    std::unordered_map<std::string, std::regex> patterns;
+    for (int i = 1; i < argc; i++) {
+        patterns.emplace(argv[i], std::regex(argv[i]));
+        functions[argv[i]] = [i](int value) { return value * i; };
+    }
+    for (std::string line; std::getline(std::cin, line);)
+        for (auto &[name, pattern] : patterns)
+            if (std::regex_search(line, pattern))
+                std::cout << name << functions[name](1) << '\n';
+}
+SOURCE
+# shellcheck disable=SC2046
+env $(profiled auto) HPPROF_FREQ=9997 c++ -O2 -c "$work/compile.cc" -o "$work/compile.o" # fills the cache
+# shellcheck disable=SC2046
+"$build/bench/pairs" 21 cpu fp $(profiled fp) : auto $(profiled auto) \
+    -- c++ -O2 -c "$work/compile.cc" -o "$work/compile.o" | tee "$work/compile"
+bound "CPU time, auto / fp" "$(sed -n 's/^  auto .*: \([0-9.]*\)  (quartiles.*/\1/p' "$work/compile")" 1.01
+rm -rf "$work"
