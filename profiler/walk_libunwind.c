@@ -118,7 +118,7 @@ static enum hpp_walk_end walk_on(const struct hpp_walk *walk, struct hpp_kept_fr
 {
     uint64_t pc = walk->pc, sp = walk->sp, last_sp;
     unw_cursor_t cursor;
-    int exact = 1, signal, moved;
+    int exact = 1, moved;
 
     *stop = sp;
     if (hpp_libunwind.init(&cursor, (unw_context_t *)(uintptr_t)walk->context, UNW_INIT_SIGNAL_FRAME))
@@ -128,21 +128,20 @@ static enum hpp_walk_end walk_on(const struct hpp_walk *walk, struct hpp_kept_fr
         if (!steps)
             return HPP_WALK_TRUNCATED;
         asked->address = pc - !exact;
-        signal = hpp_libunwind.is_signal_frame(&cursor) > 0;
         moved = hpp_libunwind.step(&cursor);
         *stop = last_sp = sp;
         if (moved <= 0)
             return moved ? HPP_WALK_NO_RULE : end_at(asked->address);
         pc = register_of(&cursor, UNW_REG_IP);
         sp = register_of(&cursor, UNW_REG_SP);
-        exact = signal;
+        exact = hpp_libunwind.is_signal_frame(&cursor) > 0; /* as signals have left it */
         if (is_root(walk, &cursor, pc))
             return HPP_WALK_ROOT;
         *stop = pc;
         if (!hpp_image_find(walk->code, pc - !exact))
             return HPP_WALK_NOT_CODE;
         *stop = sp;
-        if (sp <= last_sp && !signal)
+        if (sp <= last_sp && !exact)
             return HPP_WALK_NOT_RISING;
     }
 }
