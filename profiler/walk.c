@@ -19,8 +19,12 @@
 /* Between the process's first stack pointer and that of the code that calls initializers. */
 #define START_SPAN 64u
 
-/* A read through the kernel costs as much as so many frames. */
-#define CHECKED_READ_STEPS 16u
+/* A read through the kernel counts as so many frames. */
+#define CHECKED_READ_STEPS 8u
+
+/* Below the stack pointer the interrupted code may still have something (psABI x86-64, 3.2.2). There are rules
+ * that count on it: compilers do not say that a register has been popped. */
+#define RED_ZONE 128u
 
 /* A frame: the registers that its code has, as far as they matter. */
 struct frame {
@@ -88,9 +92,9 @@ static enum hpp_walk_end read_word(struct walker *w, uint64_t address, uint64_t 
 
     if (address % 8)
         return HPP_WALK_UNALIGNED;
-    if (address < stack->from || address >= stack->end)
+    if (address < stack->from - RED_ZONE || address >= stack->end)
         return HPP_WALK_OFF_STACK;
-    if (!stack->live)
+    if (!stack->live || address < stack->from)
         return read_through_kernel(w, address, word);
     *word = *(const volatile uint64_t *)address;
     return HPP_WALK_GOES_ON;
