@@ -26,6 +26,7 @@
 static atomic_int returned, began;
 static int pipe_ends[2], poll_fd, semaphore_id;
 static volatile uint64_t sink;
+static volatile int start_depth = 3;
 
 /* CHAIN(name) { the leaf's body }: the functions named above. */
 #define CHAIN(name)                                                         \
@@ -45,7 +46,7 @@ static volatile uint64_t sink;
     {                                                                       \
         pthread_setname_np(pthread_self(), #name);                          \
         began++;                                                            \
-        name##_root((int)sink + 3);                                         \
+        name##_root(start_depth);                                           \
         returned++;                                                         \
         return argument;                                                    \
     }                                                                       \
