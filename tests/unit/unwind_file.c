@@ -30,8 +30,11 @@ void unwind_file_end(struct unwind_file *file)
 
 void unwind_file_add(struct unwind_file *file, const void *bytes, size_t size)
 {
-    file->frame = realloc(file->frame, file->size + size + 1);
-    assert_non_null(file->frame);
+    if (file->size + size >= file->room) {
+        file->room = 2 * (file->size + size) + 1024;
+        file->frame = realloc(file->frame, file->room);
+        assert_non_null(file->frame);
+    }
     if (size)
         memcpy(file->frame + file->size, bytes, size);
     file->size += size;
@@ -132,7 +135,7 @@ void unwind_file_to_debug(struct unwind_file *file)
     file->debug = file->frame;
     file->debug_size = file->size;
     file->frame = NULL;
-    file->size = 0;
+    file->size = file->room = 0;
     file->has_sections = 1;
 }
 

@@ -19,6 +19,7 @@ enum {
 struct unwind_file {
     uint8_t *frame; /* .eh_frame, growing */
     size_t size;
+    size_t room;
     uint8_t *debug; /* .debug_frame */
     size_t debug_size;
     uint64_t text_size;
