@@ -218,7 +218,7 @@ bench-programs: $(BENCH_BIN)  ## build what demo and bench need besides the prod
 
 CHECKS    := $(wildcard scripts/check-*.sh)
 BATS      := $(wildcard tests/cli/*.bats tests/integration/*.bats)
-TOOL_BATS := $(wildcard $(patsubst %,tests/cli/%.bats,report flamegraph symbolize perf_map merge usage cache))
+TOOL_BATS := $(wildcard $(patsubst %,tests/cli/%.bats,report flamegraph symbolize perf_map merge usage cache unwind_table))
 UNIT      := $(UNIT_SRC:%.c=%)
 # What a run without T= runs: everything, or what a variant has.
 SUITES    := $(if $(V),,$(BATS) $(CHECKS) $(UNIT)) $(patsubst %,$(or $(V),asan):%,$(TOOL_BATS) $(UNIT))

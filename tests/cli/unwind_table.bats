@@ -1,0 +1,80 @@
+#!/usr/bin/env bats
+# hpprof unwind-table: what it prints, that it checks, and one clear line for what has no table.
+
+load helper
+load profiles
+
+setup() {
+    hpprof_setup
+    cat >function.c <<'END'
+__attribute__((noinline)) long inner(long *values) { return values[0] + values[63]; }
+long outer(void) { long values[64] = {1}; return inner(values) + 1; }
+END
+    "${CC:-cc}" -O1 -fomit-frame-pointer -shared -fPIC -nostdlib function.c -o function.so
+}
+
+@test "a summary, of a file that libdw confirms" {
+    hpprof unwind-table function.so >out
+    cat out
+    [ "$(sed -n 1p out)" = function.so ]
+    grep -Eq '^ +[0-9]+ rows, [0-9]+ rules, from [0-9]+ entries$' out
+    grep -Eq '^ +0 entries not used, or not wholly' out
+    grep -Eq '^ +[0-9]+ bytes, [0-9]+\.[0-9]+ a row$' out
+    grep -Eq '^ +[1-9][0-9]* addresses compared with libdw: all equal$' out
+    sections=$(readelf -SW function.so | sed -n 's/.* \.eh_frame[^ ]* *PROGBITS *[^ ]* *[^ ]* *\([^ ]*\).*/0x\1/p' | paste -sd+)
+    grep -Eq "^ +$((sections)) bytes of .eh_frame and .eh_frame_hdr" out
+}
+
+@test "libraries of the system" {
+    for file in /lib/x86_64-linux-gnu/libc.so.6 /usr/lib/x86_64-linux-gnu/libstdc++.so.6 /bin/bash; do
+        hpprof unwind-table "$file" >out
+        cat out
+        [ "$(awk '$2 == "rows," { print $1 }' out)" -gt 1000 ]
+        check "$(awk '$2 == "bytes," { print $3 }' out)" '<=' 6
+    done
+}
+
+@test "--rows prints each row and nothing else" {
+    hpprof unwind-table --rows function.so >rows
+    cat rows
+    [ "$(grep -cEv '^0x[0-9a-f]+  (none|end of stack|CFA=.* fp=.* ra=.*)$' rows)" -eq 0 ]
+    outer=0x$(nm function.so | awk '$3 == "outer" { sub(/^0+/, "", $1); print $1 }')
+    # Its first instruction, and after it has made room.
+    awk -v outer="$outer" '$1 <= outer { last = $0 } END { print last }' rows | grep -q 'CFA=rsp+8 fp=same ra=\[CFA-8\]$'
+    grep -Eq 'CFA=rsp\+(4[0-9]{2}|5[0-9]{2}) fp=same ra=\[CFA-8\]' rows
+    [ "$(wc -l <rows)" -eq "$(hpprof unwind-table function.so | awk '$2 == "rows," { print $1 }')" ]
+    tail -n 1 rows | grep -q '  none$'
+    sort -c rows
+}
+
+@test ".debug_frame, where there is no .eh_frame" {
+    "${CC:-cc}" -O1 -g -fno-asynchronous-unwind-tables -fno-unwind-tables -shared -fPIC -nostdlib function.c -o debug.so
+    readelf -SW debug.so | grep -q debug_frame
+    hpprof unwind-table debug.so >out
+    cat out
+    grep -q 'all equal' out
+    objcopy --compress-debug-sections debug.so compressed.so
+    readelf -SW compressed.so | grep 'debug_frame.* C '
+    fails 1 "hpprof: compressed.so: no unwind table: it has no .eh_frame, and its .debug_frame is compressed" \
+        hpprof unwind-table compressed.so
+}
+
+@test "what has no table: one clear line" {
+    fails 1 "hpprof: cannot read nothing.so: No such file or directory" hpprof unwind-table nothing.so
+    fails 1 "hpprof: . is not a regular file" hpprof unwind-table .
+    fails 1 "hpprof: function.c: no unwind table: it is not a 64-bit ELF file" hpprof unwind-table function.c
+    : >empty
+    fails 1 "hpprof: empty: no unwind table: it is not a 64-bit ELF file" hpprof unwind-table empty
+    mkfifo pipe
+    fails 1 "hpprof: pipe is not a regular file" hpprof unwind-table pipe
+    objcopy -R .eh_frame -R .eh_frame_hdr function.so bare.so
+    fails 1 "hpprof: bare.so: no unwind table: it has no unwind information (.eh_frame)" hpprof unwind-table bare.so
+    head -c 4096 function.so >half.so
+    fails 1 "hpprof: half.so: no unwind table: " hpprof unwind-table half.so
+}
+
+@test "usage" {
+    fails 2 "hpprof: unwind-table: missing argument" hpprof unwind-table
+    fails 2 "hpprof: unwind-table: 'b' is one argument too many" hpprof unwind-table a b
+    hpprof unwind-table --help | grep -q -- --rows
+}
