@@ -11,7 +11,7 @@ setup() {
 
 teardown() {
     exec 7>&-
-    [ -z "$target" ] || kill -9 "$target" 2>/dev/null || true
+    [ -z "$target" ] || { kill -9 "$target" && wait "$target"; } 2>/dev/null || true
 }
 
 # start COMMAND…: in the background, until it says `ready`; its standard input stays open
@@ -228,6 +228,87 @@ traceable() { strace -o /dev/null true 2>/dev/null || skip "ptrace is not possib
     grep -qx "thread $target \"vfork_parent\" (waiting in the kernel)" out
     grep -qx $'TracerPid:\t0' "/proc/$target/status"
     finish ended
+}
+
+# odd KIND…: dumps such a program, or the one in the variable program
+odd() {
+    start "${program:-$PROGRAMS/odd_stacks}" "$@"
+    hpprof dump "$target" >out 2>err
+    kill -9 "$target"
+    cat out err
+    [ ! -s err ]
+    awk '/^#/ { print $3 (NF > 4 ? "_" $4 : "") }' out >names
+}
+
+@test "recursion: every frame, up to what is copied; then it says so" {
+    traceable
+    odd deep 2000
+    [ "$(grep -cx deep_leaf names)" -eq 2000 ]
+    lacks out '^\['
+    odd deep 20000
+    [ "$(grep -cx deep_leaf names)" -gt 3000 ]
+    grep -qx '\[unfinished\] the stack is deeper than 1024 KiB' out
+}
+
+@test "a call through a bad pointer, a coroutine, a main thread that has ended" {
+    traceable
+    odd null
+    [ "$(sed -n '/^waiting_handler$/,$p' names | head -5 | paste -sd' ')" = \
+        "waiting_handler <signal_handler  caller_leaf main" ]
+    lacks out '^\['
+    odd coroutine
+    [ "$(tail -4 names | paste -sd' ')" = "wait_here inner_leaf coroutine_entry __start_context" ]
+    lacks out '^\['
+    odd left
+    grep -qx "thread $target \"odd_stacks\" (ended)" out
+    grep -qx left_leaf names
+    lacks out '^\[unfinished'
+}
+
+@test "the kernel's own code (vdso) has its name" {
+    traceable
+    start "$PROGRAMS/odd_stacks" clock
+    for _ in {1..100}; do
+        hpprof dump "$target" >out
+        lacks out '^\[unfinished'
+        grep -q ' asking_leaf  odd_stacks$' out
+        ! grep -E '^#0 .*clock_gettime  \[vdso\]$' out || return 0
+    done
+    cat out
+    false
+}
+
+@test "static programs, which bring no sorted table, and others as they may be linked" {
+    traceable
+    for how in -static -static-pie '-no-pie -Wl,-z,noseparate-code'; do
+        # shellcheck disable=SC2086
+        cc -O2 -fomit-frame-pointer -fno-optimize-sibling-calls -w $how "$ROOT/tests/programs/odd_stacks.c" -o linked
+        program=./linked odd deep 5
+        [ "$(grep -cx deep_leaf names)" -eq 5 ]
+        [ "$(tail -1 names)" = _start ]
+        lacks out '^\['
+    done
+}
+
+@test "the same frames as gdb" {
+    traceable
+    cat >frames.py <<'END'
+for thread in gdb.selected_inferior().threads():
+    thread.switch()
+    frame = gdb.newest_frame()
+    while frame is not None:
+        if frame.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
+            print("frame %d 0x%016x" % (thread.ptid[1], frame.pc()))
+        frame = frame.older()
+END
+    start "$PROGRAMS/sleepers"
+    hpprof dump "$target" >out
+    gdb -nx -batch -p "$target" -ex 'set backtrace past-main on' -x frames.py >gdb.out 2>gdb.err 7>&-
+    # one runs on meanwhile, and of code made at run time gdb thinks otherwise
+    awk '/^thread / { skip = $3 ~ /running|jit|lost/; tid = $2 } /^#/ && !skip { print "frame", tid, $2 }' out | sort >ours
+    awk '/^thread / && $3 ~ /running|jit|lost/ { skip[$2] } FNR != NR && /^frame / && !($2 in skip)' out gdb.out | sort >theirs
+    [ "$(wc -l <ours)" -gt 50 ]
+    same theirs ours
 }
 
 @test "a process that another one traces: who" {
