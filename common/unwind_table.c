@@ -1,9 +1,9 @@
 /* Checks of unwind tables, which may come from a file. Writer and offline. */
 #include "common/unwind_table.h"
 
-#include "common/arch_dwarf.h"
+#include <stddef.h>
 
-#define LANES 4
+#include "common/arch_dwarf.h"
 
 static uint64_t mix(uint64_t sum, uint64_t word)
 {
@@ -14,17 +14,17 @@ static uint64_t mix(uint64_t sum, uint64_t word)
 uint64_t hpp_unwind_checksum(const struct hpp_unwind_table *table)
 {
     const uint8_t *at = (const uint8_t *)&table->base, *end = (const uint8_t *)table + table->size;
-    uint64_t lane[LANES] = {1, 2, 3, 4}, sum = table->size;
+    uint64_t a = 1, b = 2, c = 3, d = 4, words[4], sum;
 
-    /* Lanes that do not wait for each other. */
-    for (; end - at >= (long)sizeof lane; at += sizeof lane) {
-        uint64_t words[LANES];
+    /* Four that do not wait for each other. */
+    for (; (size_t)(end - at) >= sizeof words; at += sizeof words) {
         __builtin_memcpy(words, at, sizeof words);
-        for (int i = 0; i < LANES; i++)
-            lane[i] = mix(lane[i], words[i]);
+        a = mix(a, words[0]);
+        b = mix(b, words[1]);
+        c = mix(c, words[2]);
+        d = mix(d, words[3]);
     }
-    for (int i = 0; i < LANES; i++)
-        sum = mix(sum, lane[i]);
+    sum = mix(mix(mix(mix(table->size, a), b), c), d);
     for (; end - at >= 4; at += 4) {
         uint32_t word;
         __builtin_memcpy(&word, at, sizeof word);
@@ -57,26 +57,32 @@ static int is_header_valid(const struct hpp_unwind_table *table, uint64_t size)
                        4 * ((uint64_t)table->pages + 1 + table->rows);
 }
 
-/* Whether the rows of each page are in order, and all name a rule that is there. */
+/* Whether the rows of each page are in order, and all name a rule that is there. Tables have hundreds of
+ * thousands of rows: these are gone through without branches, and where offsets do not rise is counted. That
+ * may only be at the start of a page. */
 static int are_rows_valid(const struct hpp_unwind_table *table)
 {
     const uint32_t *index = hpp_unwind_index(table), *rows = hpp_unwind_rows(table);
-    uint32_t number = 0;
+    uint32_t count = table->rows, out_of_page = (uint32_t)(~0ull << (table->shift + 16));
+    uint32_t bad = 0, most = 0, falls = 0, before = 0;
 
-    if (index[0] || index[table->pages] != table->rows)
+    if (index[0] || index[table->pages] != count)
         return 0;
-    for (uint32_t page = 0; page < table->pages; page++) {
-        uint32_t next = 0; /* the least that the row's offset may be */
-        if (index[page + 1] < index[page] || index[page + 1] > table->rows)
-            return 0;
-        for (; number < index[page + 1]; number++) {
-            uint32_t offset = rows[number] >> 16;
-            if (offset < next || offset >> table->shift || (rows[number] & 0xffff) >= table->rules)
-                return 0;
-            next = offset + 1;
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = rows[i];
+        bad |= row & out_of_page;
+        most = (row & 0xffff) > most ? row & 0xffff : most;
+        falls += row >> 16 <= before && i;
+        before = row >> 16;
     }
-    return 1;
+    for (uint32_t page = 0; page < table->pages; page++) {
+        uint32_t first = index[page];
+        if (index[page + 1] < first || index[page + 1] > count)
+            return 0;
+        if (first && first < index[page + 1])
+            falls -= rows[first] >> 16 <= rows[first - 1] >> 16;
+    }
+    return !bad && !falls && most < table->rules;
 }
 
 int hpp_unwind_is_valid(const struct hpp_unwind_table *table, uint64_t size)
