@@ -10,7 +10,7 @@
 
 #define MEMORY_DEFAULT ((size_t)512 << 20)
 #define SPAN_MAX       ((uint64_t)4 << 30) /* of all code: offsets have 32 bits */
-#define WORK_PAUSE     (48u << 10)         /* bytes of entries, about a millisecond's */
+#define WORK_PAUSE     (128u << 10)        /* bytes of entries, about a millisecond's */
 #define RADIX_BITS     11u
 #define RADIX          (1u << RADIX_BITS)
 
@@ -316,11 +316,11 @@ static int make(struct builder *builder, const struct hpp_unwind_table **table)
     error = run_lists(builder, &eh, &debug);
     if (error)
         return error;
-    error = hpp_unwind_rows_finish(&builder->rows, builder->first, &sections->header,
+    error = hpp_unwind_rows_finish(&builder->rows, build, builder->first, &sections->header,
                                    builder->arena.limit - builder->arena.mapped, table);
     if (error == -ENODATA)
         return fail(build, error, "its unwind information says nothing about its code");
-    return error ? no_memory(builder) : 0;
+    return error == -ENOMEM ? no_memory(builder) : error;
 }
 
 int hpp_unwind_build(struct hpp_unwind_build *build, const struct hpp_unwind_table **table)

@@ -3,9 +3,12 @@
 
 #include <errno.h>
 
+#include "common/unwind_sections.h"
+
 #define PAGE_SHIFT  16u /* the largest that the row's half word allows */
 #define PAGE        (1u << PAGE_SHIFT)
 #define BLOCK_ROWS  16384u
+#define PAUSE_ROWS  (8 * BLOCK_ROWS)
 #define RULES_FIRST 1024u
 
 struct hpp_unwind_block {
@@ -149,8 +152,9 @@ static void choose_pages(const struct hpp_unwind_rows *rows, uint64_t first, str
     head->pages = (uint32_t)((rows->last_at - head->base) >> head->shift) + 1;
 }
 
-/* Writes index and rows. */
-static void write_rows(const struct hpp_unwind_rows *rows, struct hpp_unwind_table *table)
+/* Writes index and rows. Returns 0 or -ECANCELED. */
+static int write_rows(const struct hpp_unwind_rows *rows, struct hpp_unwind_build *build,
+                      struct hpp_unwind_table *table)
 {
     uint32_t *index = (uint32_t *)hpp_unwind_index(table), *row = (uint32_t *)hpp_unwind_rows(table);
     uint32_t mask = (1u << table->shift) - 1, page = 0, wide_page = 0, number = 0;
@@ -165,13 +169,17 @@ static void write_rows(const struct hpp_unwind_rows *rows, struct hpp_unwind_tab
                 index[++page] = number;
             row[number] = ((uint32_t)offset & mask) << 16 | (block->row[i] & 0xffff);
         }
+        if (number % PAUSE_ROWS == 0 && hpp_unwind_pause(build))
+            return -ECANCELED;
     }
     while (page < table->pages)
         index[++page] = number;
+    return 0;
 }
 
-int hpp_unwind_rows_finish(struct hpp_unwind_rows *rows, uint64_t first, const struct hpp_elf_header *header,
-                           uint64_t limit, const struct hpp_unwind_table **table)
+int hpp_unwind_rows_finish(struct hpp_unwind_rows *rows, struct hpp_unwind_build *build, uint64_t first,
+                           const struct hpp_elf_header *header, uint64_t limit,
+                           const struct hpp_unwind_table **table)
 {
     struct hpp_unwind_table head = {.magic = HPP_UNWIND_MAGIC}, *made;
 
@@ -195,7 +203,10 @@ int hpp_unwind_rows_finish(struct hpp_unwind_rows *rows, uint64_t first, const s
     *made = head;
     for (uint32_t i = 0; i < rows->rules; i++)
         made->rule[i] = rows->rule[i];
-    write_rows(rows, made);
+    if (write_rows(rows, build, made)) {
+        hpp_unwind_free(made);
+        return -ECANCELED;
+    }
     made->checksum = hpp_unwind_checksum(made);
     *table = made;
     return 0;

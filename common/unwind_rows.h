@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/arena.h"
+#include "common/unwind_build.h"
 #include "common/unwind_table.h"
 
 /* Code without information that is shorter than this is padding between functions. */
@@ -43,8 +44,10 @@ void hpp_unwind_rows_add(struct hpp_unwind_rows *rows, uint64_t from, uint64_t t
                          const struct hpp_unwind_rule *rule);
 
 /* Makes the table, in a mapping of its own of at most LIMIT bytes. FIRST: the lowest address of code; the
- * build-id is copied. Returns 0; -ENODATA where no code has a rule; -ENOMEM. */
-int hpp_unwind_rows_finish(struct hpp_unwind_rows *rows, uint64_t first, const struct hpp_elf_header *header,
-                           uint64_t limit, const struct hpp_unwind_table **table);
+ * build-id is copied. BUILD is asked to pause. Returns 0; -ENODATA where no code has a rule; -ENOMEM;
+ * -ECANCELED. */
+int hpp_unwind_rows_finish(struct hpp_unwind_rows *rows, struct hpp_unwind_build *build, uint64_t first,
+                           const struct hpp_elf_header *header, uint64_t limit,
+                           const struct hpp_unwind_table **table);
 
 #endif
