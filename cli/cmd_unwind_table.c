@@ -37,15 +37,20 @@ static void take_difference(void *context, uint64_t address, const struct hpp_un
                      hpp_unwind_rule_text(ours, our_text), their_text);
 }
 
-static void print_rows(const struct hpp_unwind_table *table)
+static int print_rows(const struct hpp_unwind_table *table)
 {
     uint64_t *addresses = hpp_unwind_addresses(table);
     char text[HPP_UNWIND_RULE_SIZE];
 
-    for (uint32_t i = 0; addresses && i < table->rows; i++)
+    if (!addresses) {
+        hpp_complain("no memory for %" PRIu32 " rows", table->rows);
+        return HPP_EXIT_FAILED;
+    }
+    for (uint32_t i = 0; i < table->rows; i++)
         printf("0x%" PRIx64 "  %s\n", addresses[i],
                hpp_unwind_rule_text(&table->rule[hpp_unwind_rows(table)[i] & 0xffff], text));
     free(addresses);
+    return HPP_EXIT_OK;
 }
 
 static void print_summary(const char *path, const struct hpp_unwind_build *build,
@@ -106,11 +111,11 @@ int hpp_cmd_unwind_table(const struct hpp_arguments *arguments)
     } else {
         bool is_long = arguments->given[HPP_OPT_TABLE_ROWS];
         int64_t compared;
-        if (is_long)
-            print_rows(table);
-        else
+        result = is_long ? print_rows(table) : HPP_EXIT_OK;
+        if (!is_long)
             print_summary(path, &build, table);
-        result = check(path, build.source.fd, table, &compared);
+        if (!result)
+            result = check(path, build.source.fd, table, &compared);
         if (!result && !is_long)
             printf("%10" PRId64 " addresses compared with libdw: all equal\n", compared);
         hpp_unwind_free(table);

@@ -59,6 +59,41 @@ END
         hpprof unwind-table compressed.so
 }
 
+@test "where libdw reads the file in another way: status 1 and the first addresses" {
+    # Two entries for one address: linkers refuse that, and readers differ in which they take.
+    cat >overlap.S <<'END'
+    .text
+    .skip 256, 0x90
+    .section .eh_frame, "a", @progbits
+cie:
+    .long cie_end - cie - 4, 0
+    .byte 1
+    .string "zR"
+    .byte 1, 0x78, 16, 1, 0x1b, 0x0c, 7, 8, 0x90, 1
+    .balign 4, 0
+cie_end:
+    .macro entry from, to, offset
+0:  .long 1f - 0b - 4
+    .long . - cie
+    .long .text + \from - .
+    .long \to - \from
+    .byte 0, 0x0e, \offset
+    .balign 4, 0
+1:
+    .endm
+    entry 0x40, 0x80, 32
+    entry 0, 0x100, 16
+END
+    "${CC:-cc}" -shared -nostdlib -Wl,--no-eh-frame-hdr overlap.S -o overlap.so
+    status=0
+    hpprof unwind-table overlap.so 2>err || status=$?
+    cat err
+    [ "$status" -eq 1 ]
+    grep -q "^hpprof: overlap.so: at 0x[0-9a-f]* the table has 'CFA=rsp+16 fp=same ra=\[CFA-8\]', but libdw '" err
+    tail -n 1 err | grep -q '^hpprof: overlap.so: the table differs from libdw at '
+    [ "$(wc -l <err)" -le 11 ]
+}
+
 @test "what has no table: one clear line" {
     fails 1 "hpprof: cannot read nothing.so: No such file or directory" hpprof unwind-table nothing.so
     fails 1 "hpprof: . is not a regular file" hpprof unwind-table .
