@@ -232,6 +232,10 @@ run-tests: $(if $(V),,all programs unwind-programs bench-programs) $(if $(V),too
 	@+$(if $(V),,$(MAKE) --no-print-directory V=asan tools unit)
 	@tests/run $(BUILD) $(T)
 
+unwind-check: deps-test  ## walk the stacks of stock programs twice, by us and by libdw, and compare (some minutes)
+	@+$(MAKE) --no-print-directory $(JOBS) all unwind-programs
+	@tests/unwind/check.sh $(BUILD)
+
 demo: deps  ## profile a compile and a program of ours, on huge pages where there are any
 	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs
 	@bench/demo.sh $(BUILD)
@@ -270,7 +274,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "  V=asan|tsan|cov|fuzz builds the command and the unit tests in build/V with that instrumentation"
 
-.PHONY: all agent tools programs bench-programs unwind-programs unit test run-tests demo bench bench-unwind deps deps-test fuzz run-fuzz \
+.PHONY: all agent tools programs bench-programs unwind-programs unwind-check unit test run-tests demo bench bench-unwind deps deps-test fuzz run-fuzz \
         check-layers check-agent lint install uninstall clean help FORCE
 # Objects stay: nothing that make made on its way to a test is temporary.
 .SECONDARY:

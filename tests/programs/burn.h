@@ -16,26 +16,33 @@ static inline double burn_clock(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* A function that no compiler clones, inlines or reasons about. */
+#ifdef __clang__
+#define BURN_OPAQUE __attribute__((noinline))
+#else
+#define BURN_OPAQUE __attribute__((noipa))
+#endif
+
 /* Defines `void NAME(double seconds)`. The clock is asked every 0.1 ms or so: a sample inside it
  * has libc on top. */
-#define BURN_FUNCTION(name, factor)                           \
-    static __attribute__((noinline)) void name(double budget) \
-    {                                                         \
-        double end = burn_clock() + budget;                   \
-        do {                                                  \
-            uint64_t value = burn_sink;                       \
-            for (int i = 0; i < 100000; i++)                  \
-                value = value * (factor) + (uint64_t)i;       \
-            burn_sink = value;                                \
-        } while (burn_clock() < end);                         \
+#define BURN_FUNCTION(name, factor)                     \
+    static BURN_OPAQUE void name(double budget)         \
+    {                                                   \
+        double end = burn_clock() + budget;             \
+        do {                                            \
+            uint64_t value = burn_sink;                 \
+            for (int i = 0; i < 100000; i++)            \
+                value = value * (factor) + (uint64_t)i; \
+            burn_sink = value;                          \
+        } while (burn_clock() < end);                   \
     }
 
 /* Defines `void NAME(double seconds)` that calls NEXT: a frame of a known name. */
-#define BURN_CALLER(name, next)                               \
-    static __attribute__((noinline)) void name(double budget) \
-    {                                                         \
-        next(budget);                                         \
-        burn_sink++;                                          \
+#define BURN_CALLER(name, next)                 \
+    static BURN_OPAQUE void name(double budget) \
+    {                                           \
+        next(budget);                           \
+        burn_sink++;                            \
     }
 
 /* A small generator of its own, so that runs can be repeated from a seed. */

@@ -7,64 +7,81 @@
 
 #include "profiler/walk.h"
 
-enum class {
+enum verdict {
     EQUAL,
     UNTOLD,
     CUT,
+    NOWHERE,
     SHORTER,
     LONGER,
     OTHER,
-    CLASSES,
+    VERDICTS,
 };
 
 static const struct {
     const char *name;
     int ours_is_right;
     int uncounted; /* no opinion was possible */
-} classes[CLASSES] = {
+} verdicts[VERDICTS] = {
     [EQUAL] = {"equal", 1, 0},
     [UNTOLD] = {"taken before the table was there", 0, 1},
     [CUT] = {"equal as far as the stack was kept", 1, 1},
+    /* in the midst of a jump to another frame (an exception is being handled) no stack is right; theirs tells
+     * whatever the words there are, ours stops */
+    [NOWHERE] = {"theirs goes on in no code, where ours stops", 1, 0},
     [SHORTER] = {"ours ends before theirs", 0, 0},
     [LONGER] = {"ours goes on where theirs ends", 0, 0},
     [OTHER] = {"another caller", 0, 0},
 };
 
-static unsigned long counts[CLASSES];
+static unsigned long counts[VERDICTS];
 
-static enum class classify(const struct opinion_case *found) {
-    if (found->same == found->ours_count && found->same == found->theirs_count) return EQUAL;
-    if (found->untold) return UNTOLD;
-    if (found->same == found->theirs_count && found->memory_missing) return CUT;
-    if (found->same == found->ours_count) return SHORTER;
-    if (found->same == found->theirs_count) return LONGER;
+static int is_code(const struct opinion_case *found, uint64_t address)
+{
+    return dwfl_addrmodule(found->dwfl, address) != NULL;
+}
+
+static enum verdict classify(const struct opinion_case *found)
+{
+    if (found->same == found->ours_count && found->same == found->theirs_count)
+        return EQUAL;
+    if (found->untold)
+        return UNTOLD;
+    if (found->same == found->theirs_count && found->memory_missing)
+        return CUT;
+    if (found->same == found->ours_count && !is_code(found, found->theirs[found->same]))
+        return NOWHERE;
+    if (found->same == found->ours_count)
+        return SHORTER;
+    if (found->same == found->theirs_count)
+        return LONGER;
     return OTHER;
 }
 
 int opinion_count(const struct opinion_case *found)
 {
-    enum class class = classify(found);
+    enum verdict verdict = classify(found);
 
-    counts[class]++;
-    return class != EQUAL;
+    counts[verdict]++;
+    return verdict != EQUAL;
 }
 
 const char *opinion_name(const struct opinion_case *found)
 {
-    return classes[classify(found)].name;
+    return verdicts[classify(found)].name;
 }
 
 int opinion_summary(void)
 {
     unsigned long compared = 0, right = 0, equal = counts[EQUAL];
 
-    for (int i = 0; i < CLASSES; i++) {
+    for (int i = 0; i < VERDICTS; i++) {
         if (counts[i] || i == EQUAL)
-            printf("%8lu %s%s\n", counts[i], classes[i].name,
-                   i != EQUAL && classes[i].ours_is_right ? " (held to be right)" : "");
-        if (!classes[i].uncounted)
+            printf("%8lu %s%s\n", counts[i], verdicts[i].name,
+                   i != EQUAL && verdicts[i].ours_is_right ? " (held to be right)" : "");
+        if (!verdicts[i].uncounted)
             compared += counts[i];
-        if (i != EQUAL && !classes[i].uncounted && classes[i].ours_is_right)
+        if (i != EQUAL && !verdicts[i].uncounted && verdicts[i].ours_is_right)
             right += counts[i];
     }
     printf("%8lu compared: %.3f %% equal, %.3f %% in classes where ours is held to be right\n", compared,

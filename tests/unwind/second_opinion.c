@@ -182,6 +182,26 @@ static void print_frames(const struct opinion_code *map, const char *whose, cons
     printf("%s\n", count > from + 4 ? " ..." : "");
 }
 
+/* Of a deep stack ours has the two ends: what they leave out is taken from theirs. */
+static void fill_gap(struct opinion_case *found)
+{
+    static uint64_t whole[FRAMES_MAX];
+    unsigned gap = 0, rest;
+
+    while (gap < found->ours_count && found->ours[gap] != HPP_WALK_GAP)
+        gap++;
+    if (gap == found->ours_count)
+        return;
+    rest = found->ours_count - gap - 1;
+    if (found->theirs_count < gap + rest)
+        return;
+    memcpy(whole, found->theirs, found->theirs_count * sizeof whole[0]);
+    memcpy(whole, found->ours, gap * sizeof whole[0]);
+    memcpy(whole + found->theirs_count - rest, found->ours + gap + 1, rest * sizeof whole[0]);
+    found->ours = whole;
+    found->ours_count = found->theirs_count;
+}
+
 static void compare(const struct opinion_sample *sample, const char *name)
 {
     struct code *code = find_code(sample->record.pid, sample->code, name);
@@ -198,6 +218,7 @@ static void compare(const struct opinion_sample *sample, const char *name)
     found.memory_missing = theirs.memory_missing;
     found.untold = sample->untold;
     found.dwfl = code->dwfl;
+    fill_gap(&found);
     while (found.same < found.ours_count && found.same < theirs.count &&
            found.ours[found.same] == theirs.frames[found.same])
         found.same++;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define OPINION_MAGIC     0x326e6f696e69706full
-#define OPINION_STACK_MAX (256u << 10)
+#define OPINION_STACK_MAX (1u << 20)
 #define OPINION_REGISTERS 17 /* DWARF's numbers 0 to 15, then the pc (AMD64 ABI, 3.6.2) */
 
 struct opinion_file {

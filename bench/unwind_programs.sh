@@ -1,0 +1,48 @@
+#!/bin/bash
+# unwind_programs.sh BUILD [WORKLOAD…]: of stock programs at 997 Hz, which share of the sampled weight lies in
+# stacks that reach their thread's root: by unwind tables, which are there from the start, and by frame pointers
+# alone. Fails where tables give less than 99 %.
+set -u
+build=$(realpath "${1:?usage: unwind_programs.sh BUILD [WORKLOAD...]}")
+shift
+hpprof=$build/hpprof
+. "$(dirname "$(realpath "$0")")/workloads.bash"
+work=$build/bench/unwind_programs
+rm -rf "$work" && mkdir -p "$work" || exit 2
+[ -n "${KEEP-}" ] || trap 'rm -rf "$work"' EXIT
+workload_prepare "$work/inputs" && cd "$work/inputs" || exit 2
+export HPPROF_CACHE=$work/cache
+mkdir "$HPPROF_CACHE"
+
+# record HOW: the workload, into NAME.HOW
+record() {
+    HPPROF_UNWIND=$1 timeout -k 5 300 "$hpprof" record -F 997 --remap off -o "$work/$name.$1" -- "${COMMAND[@]}" \
+        >/dev/null 2>"$work/$name.$1.err" || { cat "$work/$name.$1.err"; exit 1; }
+}
+
+# reached HOW: samples, and the per cent of them whose stack begins at a root
+reached() {
+    "$hpprof" flamegraph --folded "$work/$name.$1" 2>/dev/null | awk '
+        { all += $NF; if (!/^\[(unfinished|truncated)[^;]*\]/) good += $NF }
+        END { printf "%d %.2f", all, all ? 100 * good / all : 0 }'
+}
+
+status=0
+printf '%-10s %9s %8s %8s\n' program samples auto fp
+read -ra names <<<"${*:-$WORKLOADS}"
+for name in "${names[@]}"; do
+    workload "$name"
+    if [ -n "$WHY" ]; then
+        printf '%-10s skipped: %s\n' "$name" "$WHY"
+        continue
+    fi
+    record auto # leaves the tables
+    rm -f "$work/$name.auto"
+    record auto
+    record fp
+    read -r samples auto <<<"$(reached auto)"
+    read -r _ fp <<<"$(reached fp)"
+    printf '%-10s %9d %6.2f %% %6.2f %%\n' "$name" "$samples" "$auto" "$fp"
+    awk "BEGIN { exit !($auto < 99) }" && status=1
+done
+exit $status
