@@ -169,13 +169,39 @@ static void test_look_up(void **state)
     free(table);
 }
 
+/* Damage that a right checksum hides: what is still valid cannot be read past its end. */
+static void test_damaged(void **state)
+{
+    struct hpp_unwind_table *table = make_table(), *copy = malloc(table->size);
+    uint64_t seed = 1, size = table->size;
+    unsigned valid = 0;
+
+    (void)state;
+    assert_non_null(copy);
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t at;
+        memcpy(copy, table, size);
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        at = offsetof(struct hpp_unwind_table, base) +
+             (seed >> 33) % (size - offsetof(struct hpp_unwind_table, base));
+        ((uint8_t *)copy)[at] ^= (uint8_t)(1u << (seed >> 60 & 7));
+        copy->checksum = hpp_unwind_checksum(copy);
+        if (!hpp_unwind_is_valid(copy, size))
+            continue;
+        valid++;
+        for (uint64_t address = UNWIND_TEXT - 1; address < UNWIND_TEXT + 0x40 * FUNCTIONS; address += 0x15)
+            assert_in_range(hpp_unwind_find(copy, address) - copy->rule, 0, copy->rules - 1);
+    }
+    assert_in_range(valid, 1, 20000 - 1);
+    free(copy);
+    free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_header),
-        cmocka_unit_test(test_contents),
-        cmocka_unit_test(test_checksum),
-        cmocka_unit_test(test_look_up),
+        cmocka_unit_test(test_header),  cmocka_unit_test(test_contents), cmocka_unit_test(test_checksum),
+        cmocka_unit_test(test_look_up), cmocka_unit_test(test_damaged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
