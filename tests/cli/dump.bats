@@ -9,9 +9,16 @@ setup() {
     target=
 }
 
+# the program may end by itself, which removes its semaphore
 teardown() {
     exec 7>&-
-    [ -z "$target" ] || { kill -9 "$target" && wait "$target"; } 2>/dev/null || true
+    [ -n "$target" ] || return 0
+    kill -CONT "$target" 2>/dev/null || return 0
+    for _ in {1..20}; do
+        kill -0 "$target" 2>/dev/null || break
+        sleep 0.05
+    done
+    { kill -9 "$target" && wait "$target"; } 2>/dev/null || true
 }
 
 # start COMMAND…: in the background, until it says `ready`; its standard input stays open
