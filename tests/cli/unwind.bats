@@ -12,6 +12,7 @@ warm() { agent HPPROF_OUT="$PWD/warm.%p.pb" HPPROF_REMAP=off HPPROF_FREQ=997 "$P
 setup_file() {
     ( # what it sets is not for the tests
         hpprof_setup
+        cd "$BATS_FILE_TMPDIR" || return
         warm unwind_frames chain 0.1
         warm unwind_throw 0.1
         warm unwind_coroutines makecontext 0.1
