@@ -93,12 +93,11 @@ static inline const struct hpp_unwind_rule *hpp_unwind_find(const struct hpp_unw
     low = index[page];
     high = index[page + 1];
     key = (uint32_t)(offset & ((1u << table->shift) - 1)) << 16 | 0xffff;
-    while (low < high) { /* the first row of the page that begins behind the address */
-        uint32_t middle = low + (high - low) / 2;
-        if (rows[middle] <= key)
-            low = middle + 1;
-        else
-            high = middle;
+    /* the first row of the page that begins behind the address, without branches that depend on it */
+    for (uint32_t left = high - low; left;) {
+        uint32_t half = (left + 1) / 2;
+        low += rows[low + half - 1] <= key ? half : 0;
+        left -= half;
     }
     return low ? &table->rule[rows[low - 1] & 0xffff] : table->rule;
 }

@@ -1,17 +1,12 @@
 /* The walk: rule by rule where there are unwind tables, else frame pointer by frame pointer. Signal handler
- * only. */
+ * only. What is rare is in walk_step.c; here is what each frame costs. */
 #include "profiler/walk.h"
 
 #include <stdatomic.h>
 
-#include "common/arch.h"
-#include "common/arch_dwarf.h"
-#include "profiler/checked_read.h"
 #include "profiler/kept_frames.h"
+#include "profiler/walk_step.h"
 #include "profiler/signal_safe.h"
-
-/* On a stack whose bounds nobody told us (a coroutine's, an alternate one) callers are no further. */
-#define UNKNOWN_STACK_SPAN (8u << 20)
 
 /* The agent's function under main, between its frame pointer and its lowest stack pointer. */
 #define ROOT_FRAME_SPAN 512u
@@ -19,270 +14,144 @@
 /* Between the process's first stack pointer and that of the code that calls initializers. */
 #define START_SPAN 64u
 
-/* A read through the kernel counts as so many frames. */
-#define CHECKED_READ_STEPS 8u
+/* How far ahead of a frame whose rule is not known yet return addresses are looked for, and how many. */
+#define AHEAD_WORDS 192u
+#define AHEAD_MAX   16u
 
-/* Below the stack pointer the interrupted code may still have something (psABI x86-64, 3.2.2). There are rules
- * that count on it: compilers do not say that a register has been popped. */
-#define RED_ZONE 128u
+/* Rules that need no more than stack and frame pointer and two words of the stack. */
+enum plain { NOT_PLAIN, BY_SP, BY_FP, BY_FP_CHAIN };
 
-/* A frame: the registers that its code has, as far as they matter. */
-struct frame {
-    uint64_t pc;
-    uint64_t sp;
-    uint64_t fp;
-    int exact;   /* pc was interrupted; else it is a return address, and the call is before it */
-    int fp_lost; /* fp is not known */
-};
-
-/* The stack that the walk is on now. */
-struct stack {
-    uint64_t from;
-    uint64_t end;
-    int live; /* reading [from, end) directly is sound */
-};
-
-struct walker {
-    const struct hpp_walk *walk;
-    struct stack stack;
-    unsigned steps; /* left to do */
-    unsigned depth; /* of the present frame; 0 is the leaf */
-    unsigned untold;
-    const struct hpp_code_range *last; /* neighbouring frames often share one */
-    uint64_t pair_at;                  /* what was read through the kernel last */
-    uint64_t pair[2];
-};
-
-static const struct hpp_unwind_rule no_rule = {.cfa = HPP_CFA_NONE};
-
-static int on_own_stack(const struct hpp_walk *walk, uint64_t address)
-{
-    return address >= walk->stack_low && address < walk->stack_end;
-}
-
-/* The stack that ADDRESS, some stack pointer, is on. LIVE: it is the interrupted code's own. */
-static struct stack stack_of(const struct hpp_walk *walk, uint64_t address, int live)
-{
-    if (on_own_stack(walk, address))
-        return (struct stack){address, walk->stack_end, live && !walk->check_all};
-    return (struct stack){address, address + UNKNOWN_STACK_SPAN, 0};
-}
-
-/* ---- memory ------------------------------------------------------------------------------------------ */
-
-static enum hpp_walk_end read_through_kernel(struct walker *w, uint64_t address, uint64_t *word)
-{
-    uint64_t pair = address & ~15ull; /* never crosses a page */
-
-    if (w->pair_at != pair || !pair) {
-        w->pair_at = 0;
-        w->steps -= w->steps < CHECKED_READ_STEPS ? w->steps : CHECKED_READ_STEPS;
-        if (hpp_checked_read(pair, &w->pair[0], &w->pair[1]))
-            return HPP_WALK_UNREADABLE;
-        w->pair_at = pair;
-    }
-    *word = w->pair[address >> 3 & 1];
-    return HPP_WALK_GOES_ON;
-}
-
-/* Reads the word at ADDRESS of the present stack. Returns HPP_WALK_GOES_ON, or why not. */
-static enum hpp_walk_end read_word(struct walker *w, uint64_t address, uint64_t *word)
-{
-    const struct stack *stack = &w->stack;
-
-    if (address % 8)
-        return HPP_WALK_UNALIGNED;
-    if (address < stack->from - RED_ZONE || address >= stack->end)
-        return HPP_WALK_OFF_STACK;
-    if (!stack->live || address < stack->from)
-        return read_through_kernel(w, address, word);
-    *word = *(const volatile uint64_t *)address;
-    return HPP_WALK_GOES_ON;
-}
+static const struct hpp_walk_known no_rule = {.rule = {.cfa = HPP_CFA_NONE}, .plain = BY_FP_CHAIN};
 
 /* ---- rules ------------------------------------------------------------------------------------------- */
 
-/* The range that holds ADDRESS, or NULL if it is no code. */
-static const struct hpp_code_range *find_code(struct walker *w, uint64_t address)
+static enum plain plainness(const struct hpp_unwind_rule *rule)
 {
-    if (!w->last || address < w->last->start || address >= w->last->end)
-        w->last = hpp_image_find(w->walk->code, address);
-    return w->last;
+    if (rule->cfa == HPP_CFA_NONE)
+        return BY_FP_CHAIN;
+    if (rule->ra != HPP_SAVED_AT_CFA || rule->ra_offset != -8 ||
+        (rule->fp != HPP_SAVED_SAME && rule->fp != HPP_SAVED_AT_CFA))
+        return NOT_PLAIN;
+    return rule->cfa == HPP_CFA_SP ? BY_SP : rule->cfa == HPP_CFA_FP ? BY_FP : NOT_PLAIN;
 }
 
-/* The rule for the instruction at ADDRESS, or NULL if it is no code. */
-static const struct hpp_unwind_rule *find_rule(struct walker *w, uint64_t address)
+/* A rule that is not known yet costs waiting for memory, twice. Return addresses of the frames above lie in
+ * the stack, among other words: asks for what will be needed of the table for all of them at once. */
+static void look_ahead(struct hpp_walker *w, const struct hpp_segment *segment,
+                       const struct hpp_unwind_table *table, uint64_t sp)
 {
-    struct hpp_walk_cache *cache = w->walk->cache;
-    struct hpp_walk_known *known = cache ? &cache->known[(address ^ address >> 9) % HPP_WALK_CACHE] : NULL;
-    const struct hpp_unwind_table *table;
-    const struct hpp_unwind_rule *rule;
-    const struct hpp_code_range *range;
+    const uint32_t *index = hpp_unwind_index(table), *rows = hpp_unwind_rows(table);
+    uint64_t at = w->looked_for == segment && w->looked_at > sp ? w->looked_at : sp;
+    uint64_t end = at + AHEAD_WORDS * 8;
+    uint64_t origin = segment->start - segment->link + table->base + 1;
+    uint64_t pages[AHEAD_MAX];
+    unsigned count = 0;
 
-    if (known && known->pc == address && address)
-        return &known->rule;
-    range = find_code(w, address);
-    if (!range)
+    if (!w->stack.live || at < w->stack.from || at % 8)
+        return;
+    if (end > w->stack.end)
+        end = w->stack.end;
+    for (; at < end && count < AHEAD_MAX; at += 8) {
+        pages[count] = (*(const volatile uint64_t *)at - origin) >> table->shift;
+        count += pages[count] < table->pages; /* no branch that would be predicted wrongly */
+    }
+    w->looked_for = segment;
+    w->looked_at = at;
+    for (unsigned i = 0; i < count; i++)
+        __builtin_prefetch(index + pages[i]);
+    for (unsigned i = 0; i < count; i++) {
+        __builtin_prefetch(rows + index[pages[i]]);
+        __builtin_prefetch(rows + index[pages[i] + 1]);
+    }
+}
+
+/* What FRAME's rule is, from its file's table. Returns NULL if its pc is no code. */
+static const struct hpp_walk_known *look_up(struct hpp_walker *w, const struct hpp_frame *frame,
+                                            struct hpp_walk_known *known)
+{
+    uint64_t address = frame->pc - !frame->exact;
+    const struct hpp_unwind_table *table;
+    const struct hpp_segment *segment;
+
+    if (!w->last || address < w->last->start || address >= w->last->end)
+        w->last = hpp_image_find(w->walk->code, address);
+    if (!w->last)
         return NULL;
     if (w->walk->no_tables)
         return &no_rule;
-    table = atomic_load_explicit(&range->segment->table, memory_order_acquire);
+    segment = w->last->segment;
+    table = atomic_load_explicit(&segment->table, memory_order_acquire);
     if (!table) {
         w->untold++;
         return &no_rule;
     }
-    rule = hpp_unwind_find(table, address - range->segment->start + range->segment->link);
-    if (known)
-        *known = (struct hpp_walk_known){address, *rule};
-    return rule;
+    look_ahead(w, segment, table, frame->sp);
+    known->pc = address;
+    known->rule = *hpp_unwind_find(table, address - segment->start + segment->link);
+    known->plain = plainness(&known->rule);
+    return known;
 }
 
-/* The value of register NUMBER; other than sp and fp only the interrupted code's is known. */
-static int register_value(const struct walker *w, const struct frame *frame, unsigned number, uint64_t *value)
+static inline const struct hpp_walk_known *find_rule(struct hpp_walker *w, const struct hpp_frame *frame)
 {
-    if (number == HPP_ARCH_DWARF_SP)
-        *value = frame->sp;
-    else if (number == HPP_ARCH_DWARF_FP && !frame->fp_lost)
-        *value = frame->fp;
-    else if (w->depth == 0 && w->walk->context)
-        *value = hpp_arch_register(w->walk->context, number);
-    else
-        return 0;
-    return 1;
+    uint64_t address = frame->pc - !frame->exact;
+    struct hpp_walk_cache *cache = w->walk->cache;
+    struct hpp_walk_known *known =
+        cache ? &cache->known[(address ^ address >> 9) % HPP_WALK_KNOWN] : &w->known;
+
+    if (known->pc == address && address && cache)
+        return known;
+    return look_up(w, frame, known);
 }
 
-static enum hpp_walk_end find_cfa(struct walker *w, const struct hpp_unwind_rule *rule,
-                                  const struct frame *frame, uint64_t *cfa)
-{
-    enum hpp_walk_end end = HPP_WALK_GOES_ON;
-    uint64_t base;
+/* ---- the last walk ----------------------------------------------------------------------------------- */
 
-    switch ((enum hpp_cfa)rule->cfa) {
-    case HPP_CFA_SP:
-        *cfa = frame->sp + (uint64_t)(int64_t)rule->cfa_offset;
-        break;
-    case HPP_CFA_FP:
-        if (frame->fp_lost)
-            return HPP_WALK_NO_RULE;
-        *cfa = frame->fp + (uint64_t)(int64_t)rule->cfa_offset;
-        break;
-    case HPP_CFA_PLT:
-        *cfa = frame->sp + (uint64_t)(int64_t)rule->cfa_offset +
-               ((frame->pc & 15) >= (uint64_t)rule->cfa_add ? 8 : 0);
-        break;
-    case HPP_CFA_REGISTER:
-    case HPP_CFA_DEREF:
-        if (!register_value(w, frame, rule->base, &base))
-            return HPP_WALK_NO_RULE;
-        *cfa = base + (uint64_t)(int64_t)rule->cfa_offset;
-        if (rule->cfa == HPP_CFA_DEREF) {
-            end = read_word(w, *cfa, cfa);
-            *cfa += (uint64_t)(int64_t)rule->cfa_add;
-        }
-        break;
-    case HPP_CFA_NONE:
-    case HPP_CFA_END:
-    case HPP_CFA_SIGNAL:
-        return HPP_WALK_NO_RULE;
+/* Remembers FRAME, whose caller's frame pointer was read at FP_AT. */
+static inline void remember(struct hpp_walker *w, const struct hpp_frame *frame, uint64_t fp_at)
+{
+    struct hpp_walk_memo *memo = w->memo;
+
+    if (memo && memo->count < HPP_WALK_MARKS)
+        memo->mark[memo->count++] = (struct hpp_walk_mark){frame->pc, frame->sp, frame->fp, fp_at};
+}
+
+/* A step that remember() cannot say: what is shared with the next walk begins anew behind it. */
+static inline void forget(struct hpp_walker *w)
+{
+    if (w->memo)
+        w->memo->count = 0;
+}
+
+/* Where FRAME is one of the last walk's, goes up for as long as the stack still holds what it did then. */
+static void repeat(struct hpp_walker *w, struct hpp_frame *frame, struct hpp_kept_frames *kept)
+{
+    const struct hpp_walk_memo *last = &w->walk->cache->memo[w->walk->cache->present];
+    const struct hpp_walk_mark *mark = last->mark + w->mark, *end = last->mark + last->count;
+    unsigned same = 0;
+
+    while (mark < end && mark->sp < frame->sp)
+        mark++;
+    w->mark = (unsigned)(mark - last->mark);
+    if (mark == end || mark->sp != frame->sp || mark->pc != frame->pc || mark->fp != frame->fp)
+        return;
+    for (; mark + 1 < end && same < w->steps; mark++, same++) {
+        if (*(const volatile uint64_t *)(mark[1].sp - 8) != mark[1].pc ||
+            (mark->fp_at && *(const volatile uint64_t *)mark->fp_at != mark[1].fp))
+            break;
+        remember(w, frame, mark->fp_at);
+        *frame = (struct hpp_frame){mark[1].pc, mark[1].sp, mark[1].fp, 0, 0};
+        hpp_kept_add(kept, frame->pc);
+        if (w->memo && same > w->memo->count / 2)
+            w->memo = NULL; /* most of it is there already */
     }
-    if (end == HPP_WALK_GOES_ON && *cfa % 8)
-        return HPP_WALK_UNALIGNED;
-    if (end == HPP_WALK_GOES_ON && *cfa <= frame->sp)
-        return HPP_WALK_NOT_RISING;
-    return end;
-}
-
-/* Reads a saved register from where SAVED says. */
-static enum hpp_walk_end find_saved(struct walker *w, const struct frame *frame, uint64_t cfa, uint8_t saved,
-                                    int32_t offset, uint64_t *value)
-{
-    uint64_t distance = (uint64_t)(int64_t)offset;
-
-    switch ((enum hpp_saved)saved) {
-    case HPP_SAVED_SAME:
-        return HPP_WALK_GOES_ON;
-    case HPP_SAVED_AT_CFA:
-        return read_word(w, cfa + distance, value);
-    case HPP_SAVED_AT_FP:
-        return frame->fp_lost ? HPP_WALK_NO_RULE : read_word(w, frame->fp + distance, value);
-    case HPP_SAVED_AT_SP:
-        return read_word(w, frame->sp + distance, value);
-    case HPP_SAVED_REGISTER:
-        return register_value(w, frame, (unsigned)offset, value) ? HPP_WALK_GOES_ON : HPP_WALK_NO_RULE;
-    case HPP_SAVED_LOST:
-        break;
-    }
-    return HPP_WALK_NO_RULE;
-}
-
-/* From a frame to its caller's. */
-static enum hpp_walk_end step_by_rule(struct walker *w, const struct hpp_unwind_rule *rule,
-                                      struct frame *frame)
-{
-    struct frame caller = {.fp = frame->fp, .fp_lost = frame->fp_lost};
-    enum hpp_walk_end end = find_cfa(w, rule, frame, &caller.sp);
-
-    if (end != HPP_WALK_GOES_ON)
-        return end;
-    if (rule->fp != HPP_SAVED_SAME)
-        caller.fp_lost =
-            find_saved(w, frame, caller.sp, rule->fp, rule->fp_offset, &caller.fp) != HPP_WALK_GOES_ON;
-    end = find_saved(w, frame, caller.sp, rule->ra, rule->ra_offset, &caller.pc);
-    *frame = caller;
-    return end;
-}
-
-/* From the frame that the kernel made for a signal to the interrupted code, maybe on another stack. */
-static enum hpp_walk_end step_by_signal(struct walker *w, const struct hpp_unwind_rule *rule,
-                                        struct frame *frame)
-{
-    struct frame interrupted = {.exact = 1};
-    uint64_t sp = frame->sp;
-    enum hpp_walk_end end = read_word(w, sp + (uint64_t)(int64_t)rule->cfa_offset, &interrupted.sp);
-
-    if (end == HPP_WALK_GOES_ON)
-        end = read_word(w, sp + (uint64_t)(int64_t)rule->fp_offset, &interrupted.fp);
-    if (end == HPP_WALK_GOES_ON)
-        end = read_word(w, sp + (uint64_t)(int64_t)rule->ra_offset, &interrupted.pc);
-    if (end != HPP_WALK_GOES_ON)
-        return end;
-    /* another stack, or what only claims to be one: from now on each word is checked */
-    if (interrupted.sp <= sp || interrupted.sp >= w->stack.end)
-        w->stack = stack_of(w->walk, interrupted.sp, 0);
-    *frame = interrupted;
-    return HPP_WALK_GOES_ON;
-}
-
-/* No rule: the frame pointer, if it can be one. */
-static enum hpp_walk_end step_by_frame_pointer(struct walker *w, struct frame *frame)
-{
-    const struct hpp_walk *walk = w->walk;
-    struct frame caller = {0};
-    uint64_t fp = frame->fp;
-    enum hpp_walk_end end;
-
-    if (frame->fp_lost)
-        return HPP_WALK_NO_RULE;
-    if (fp == walk->root_fp)
-        return HPP_WALK_NO_FRAME;
-    if (on_own_stack(walk, fp) && !on_own_stack(walk, frame->sp))
-        w->stack = stack_of(walk, fp, 0); /* from an alternate stack back: it starts anew, checked */
-    else if (fp % 8)
-        return HPP_WALK_UNALIGNED;
-    else if (fp < frame->sp)
-        return HPP_WALK_NOT_RISING;
-    end = read_word(w, fp, &caller.fp);
-    if (end == HPP_WALK_GOES_ON)
-        end = read_word(w, fp + 8, &caller.pc);
-    caller.sp = fp + 16;
-    *frame = caller;
-    return end;
+    w->steps -= same;
+    w->depth += same;
 }
 
 /* ---- the walk ---------------------------------------------------------------------------------------- */
 
 /* Whether the agent's function under main or the start routine has been reached. */
-static int is_root(const struct hpp_walk *walk, const struct frame *frame)
+static inline int is_root(const struct hpp_walk *walk, const struct hpp_frame *frame)
 {
     if (!walk->agent || frame->pc <= walk->agent->start || frame->pc > walk->agent->end)
         return 0;
@@ -291,74 +160,118 @@ static int is_root(const struct hpp_walk *walk, const struct frame *frame)
 }
 
 /* Whether nothing lies under FRAME, which has no rule: it is the loader's, where the process began. */
-static int is_start(const struct hpp_walk *walk, const struct frame *frame)
+static int is_start(const struct hpp_walk *walk, const struct hpp_frame *frame)
 {
     return walk->start_sp && frame->sp >= walk->start_sp - START_SPAN && frame->sp < walk->stack_end;
 }
 
+/* What nearly every step is: a plain rule, on the thread's own stack. Returns whether it was one; if not,
+ * FRAME is as before. */
+static inline int step_plainly(struct hpp_walker *w, const struct hpp_walk_known *known,
+                               struct hpp_frame *frame)
+{
+    const struct hpp_walk_stack *stack = &w->stack;
+    uint64_t cfa, fp_at = 0, limit = stack->end;
+
+    if (!known->plain || !stack->live || frame->fp_lost)
+        return 0;
+    cfa = (known->plain == BY_SP ? frame->sp : frame->fp) + (uint64_t)(int64_t)known->rule.cfa_offset;
+    if (known->plain == BY_FP_CHAIN) {
+        if (frame->fp < frame->sp || frame->fp == w->walk->root_fp || frame->fp > limit - 16)
+            return 0;
+        cfa = frame->fp + 16;
+        fp_at = frame->fp;
+    } else if (known->rule.fp == HPP_SAVED_AT_CFA) {
+        fp_at = cfa + (uint64_t)(int64_t)known->rule.fp_offset;
+        if (fp_at < frame->sp || fp_at > limit - 8)
+            return 0;
+    }
+    if (cfa <= frame->sp || cfa > limit || frame->sp < stack->from || (cfa | fp_at) % 8)
+        return 0;
+    if (known == &no_rule && !w->walk->no_tables)
+        forget(w); /* a table may come */
+    else if (!frame->exact)
+        remember(w, frame, fp_at);
+    frame->pc = *(const volatile uint64_t *)(cfa - 8);
+    frame->sp = cfa;
+    frame->exact = 0;
+    if (fp_at)
+        frame->fp = *(const volatile uint64_t *)fp_at;
+    return 1;
+}
+
 /* From FRAME to its caller's. Where that cannot be, *STOP gets the address that is to blame. */
-static enum hpp_walk_end step(struct walker *w, const struct hpp_unwind_rule *rule, struct frame *frame,
-                              uint64_t *stop)
+static enum hpp_walk_end step(struct hpp_walker *w, const struct hpp_unwind_rule *rule,
+                              struct hpp_frame *frame, uint64_t *stop)
 {
     *stop = frame->sp;
+    forget(w);
     if (rule->cfa == HPP_CFA_END)
         return HPP_WALK_ROOT;
     if (rule->cfa == HPP_CFA_SIGNAL)
-        return step_by_signal(w, rule, frame);
+        return hpp_walk_step_by_signal(w, rule, frame);
     if (rule->cfa != HPP_CFA_NONE)
-        return step_by_rule(w, rule, frame);
-    if (w->depth && is_start(w->walk, frame))
-        return HPP_WALK_ROOT;
+        return hpp_walk_step_by_rule(w, rule, frame);
     *stop = frame->fp;
-    return step_by_frame_pointer(w, frame);
+    return hpp_walk_step_by_frame_pointer(w, frame);
 }
 
-static enum hpp_walk_end walk_on(struct walker *w, struct hpp_kept_frames *kept, uint64_t *stop)
+static enum hpp_walk_end walk_on(struct hpp_walker *w, struct hpp_kept_frames *kept, uint64_t *stop)
 {
     const struct hpp_walk *walk = w->walk;
-    struct frame frame = {walk->pc, walk->sp, walk->fp, 1, 0};
+    struct hpp_frame frame = {walk->pc, walk->sp, walk->fp, 1, 0};
 
     for (;; w->depth++) {
-        const struct hpp_unwind_rule *rule;
+        const struct hpp_walk_known *known;
         enum hpp_walk_end end;
 
         if (w->depth && is_root(walk, &frame))
             return HPP_WALK_ROOT;
-        rule = find_rule(w, frame.pc - !frame.exact);
-        if (!rule && w->depth) {
+        known = find_rule(w, &frame);
+        if (!known && w->depth) {
             *stop = frame.pc;
             /* a coroutine's first function returns to nowhere */
-            return frame.pc || on_own_stack(walk, frame.sp) ? HPP_WALK_NOT_CODE : HPP_WALK_ROOT;
+            return frame.pc || hpp_walk_on_own_stack(walk, frame.sp) ? HPP_WALK_NOT_CODE : HPP_WALK_ROOT;
         }
         hpp_kept_add(kept, frame.pc + (w->depth && frame.exact));
+        if (walk->cache && w->stack.live && w->depth && !frame.exact && !frame.fp_lost) {
+            uint64_t sp = frame.sp;
+            repeat(w, &frame, kept);
+            if (frame.sp != sp)
+                known = find_rule(w, &frame);
+        }
         if (!w->steps)
             return HPP_WALK_TRUNCATED;
         w->steps--;
-        end = step(w, rule ? rule : &no_rule, &frame, stop);
+        known = known ? known : &no_rule;
+        if (w->depth && known->rule.cfa == HPP_CFA_NONE && is_start(walk, &frame))
+            return HPP_WALK_ROOT;
+        if (step_plainly(w, known, &frame)) {
+            *stop = frame.sp - 16;
+            continue;
+        }
+        end = step(w, &known->rule, &frame, stop);
         if (end != HPP_WALK_GOES_ON)
             return end;
     }
 }
 
-/* What the cache says is true for one code map. */
-static void renew(struct hpp_walk_cache *cache, uint64_t generation)
-{
-    if (cache->generation == generation)
-        return;
-    for (unsigned i = 0; i < HPP_WALK_CACHE; i++)
-        cache->known[i].pc = 0;
-    cache->generation = generation;
-}
-
 void hpp_walk_frames(const struct hpp_walk *walk, uint64_t *frames, unsigned limit,
                      struct hpp_walk_result *result)
 {
-    struct walker w = {.walk = walk, .stack = stack_of(walk, walk->sp, 1), .steps = HPP_WALK_STEPS};
+    struct hpp_walk_cache *cache = walk->code ? walk->cache : NULL;
+    struct hpp_walker w = {
+        .walk = walk, .stack = hpp_walk_stack_of(walk, walk->sp, 1), .steps = HPP_WALK_STEPS};
     struct hpp_kept_frames kept = {frames, limit, 0};
 
-    if (walk->cache && walk->code)
-        renew(walk->cache, walk->code->generation);
+    if (cache) {
+        hpp_walk_cache_renew(cache, walk->code->generation);
+        w.memo = &cache->memo[!cache->present];
+        w.memo->count = 0;
+    }
     result->end = walk_on(&w, &kept, &result->stop);
+    if (w.memo && w.memo->count)
+        cache->present = !cache->present;
     result->count =
         result->end == HPP_WALK_TRUNCATED ? hpp_kept_give_up(&kept) : hpp_kept_finish(&kept, HPP_WALK_GAP);
     result->untold = w.untold;

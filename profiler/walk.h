@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/image.h"
+#include "profiler/walk_cache.h"
 
 /* How a walk ended. Only HPP_WALK_ROOT is a whole stack. */
 enum hpp_walk_end {
@@ -26,16 +27,6 @@ enum hpp_walk_end {
 
 /* Where between the leafmost and the rootmost frames of a deep stack some were left out. */
 #define HPP_WALK_GAP 0u
-
-/* What was found out about return addresses before; one thread's. Zeroed at first. */
-#define HPP_WALK_CACHE 512u /* a power of two */
-struct hpp_walk_cache {
-    uint64_t generation; /* of the code map that it is true for */
-    struct hpp_walk_known {
-        uint64_t pc;
-        struct hpp_unwind_rule rule;
-    } known[HPP_WALK_CACHE];
-};
 
 struct hpp_walk {
     uint64_t pc; /* registers of the interrupted code */

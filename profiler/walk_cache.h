@@ -1,0 +1,54 @@
+/* What one thread's earlier walks found out: rules of return addresses, and the last stack, which the next
+ * one mostly shares from some frame up. Signal handler only. */
+#ifndef HPP_PROFILER_WALK_CACHE_H
+#define HPP_PROFILER_WALK_CACHE_H
+
+#include <stdint.h>
+
+#include "common/unwind_table.h"
+
+#define HPP_WALK_KNOWN 512u /* a power of two */
+#define HPP_WALK_MARKS 256u
+
+/* The rule for the code at pc. */
+struct hpp_walk_known {
+    uint64_t pc;
+    struct hpp_unwind_rule rule;
+    uint32_t plain; /* the rule is of the kinds that nearly all are (walk.c) */
+};
+
+/* A frame of the last stack, and where its caller's frame pointer was read (0: it is the same). The return
+ * address was read below the caller's stack pointer. Given a frame's registers, the rule's outcome depends
+ * on these two words alone: where they still hold what they did, the caller is the next mark. */
+struct hpp_walk_mark {
+    uint64_t pc;
+    uint64_t sp;
+    uint64_t fp;
+    uint64_t fp_at;
+};
+
+struct hpp_walk_memo {
+    unsigned count;
+    struct hpp_walk_mark mark[HPP_WALK_MARKS];
+};
+
+/* Zeroed at first. */
+struct hpp_walk_cache {
+    uint64_t generation; /* of the code map that it is true for */
+    unsigned present;    /* which memo is the last walk's; the other is being made */
+    struct hpp_walk_known known[HPP_WALK_KNOWN];
+    struct hpp_walk_memo memo[2];
+};
+
+/* Forgets everything if it is not about the code map GENERATION. */
+static inline void hpp_walk_cache_renew(struct hpp_walk_cache *cache, uint64_t generation)
+{
+    if (cache->generation == generation)
+        return;
+    for (unsigned i = 0; i < HPP_WALK_KNOWN; i++)
+        cache->known[i].pc = 0;
+    cache->memo[0].count = cache->memo[1].count = 0;
+    cache->generation = generation;
+}
+
+#endif
