@@ -156,9 +156,10 @@ static void choose_pages(const struct hpp_unwind_rows *rows, uint64_t first, str
 static int write_rows(const struct hpp_unwind_rows *rows, struct hpp_unwind_build *build,
                       struct hpp_unwind_table *table)
 {
-    uint32_t *index = (uint32_t *)hpp_unwind_index(table), *row = (uint32_t *)hpp_unwind_rows(table);
+    uint32_t *row = (uint32_t *)hpp_unwind_rows(table);
     uint32_t mask = (1u << table->shift) - 1, page = 0, wide_page = 0, number = 0;
 
+    hpp_unwind_set_first(table, 0, 0);
     for (const struct hpp_unwind_block *block = rows->oldest; block; block = block->next) {
         for (uint32_t i = 0; i < block->count; i++, number++) {
             uint64_t offset;
@@ -166,14 +167,14 @@ static int write_rows(const struct hpp_unwind_rows *rows, struct hpp_unwind_buil
                 wide_page++;
             offset = rows->base - table->base + ((uint64_t)wide_page << PAGE_SHIFT) + (block->row[i] >> 16);
             while (page < offset >> table->shift)
-                index[++page] = number;
+                hpp_unwind_set_first(table, ++page, number);
             row[number] = ((uint32_t)offset & mask) << 16 | (block->row[i] & 0xffff);
         }
         if (number % PAUSE_ROWS == 0 && hpp_unwind_pause(build))
             return -ECANCELED;
     }
     while (page < table->pages)
-        index[++page] = number;
+        hpp_unwind_set_first(table, ++page, number);
     return 0;
 }
 
@@ -192,8 +193,7 @@ int hpp_unwind_rows_finish(struct hpp_unwind_rows *rows, struct hpp_unwind_build
     choose_pages(rows, first, &head);
     head.rows = rows->rows;
     head.rules = rows->rules;
-    head.size =
-        sizeof head + (uint64_t)head.rules * sizeof *rows->rule + 4 * ((uint64_t)head.pages + 1 + head.rows);
+    head.size = hpp_unwind_size(&head);
     head.build_id_size = (uint8_t)header->build_id_size;
     for (unsigned i = 0; i < header->build_id_size; i++)
         head.build_id[i] = header->build_id[i];

@@ -33,6 +33,24 @@ uint64_t hpp_unwind_checksum(const struct hpp_unwind_table *table)
     return sum;
 }
 
+uint64_t hpp_unwind_size(const struct hpp_unwind_table *head)
+{
+    uint64_t size = sizeof *head + (uint64_t)head->rules * sizeof *head->rule + 4 * (uint64_t)head->rows +
+                    4 * ((uint64_t)(head->pages >> hpp_unwind_group(head)) + 1) +
+                    2 * ((uint64_t)head->pages + 1);
+
+    return (size + 3) & ~3ull;
+}
+
+void hpp_unwind_set_first(struct hpp_unwind_table *table, uint32_t page, uint32_t row)
+{
+    uint32_t *base = (uint32_t *)hpp_unwind_bases(table) + (page >> hpp_unwind_group(table));
+
+    if (!(page & ((1u << hpp_unwind_group(table)) - 1)))
+        *base = row;
+    ((uint16_t *)hpp_unwind_starts(table))[page] = (uint16_t)(row - *base);
+}
+
 static int is_rule_valid(const struct hpp_unwind_rule *rule)
 {
     if (rule->cfa > HPP_CFA_SIGNAL || rule->fp > HPP_SAVED_LOST || rule->ra > HPP_SAVED_LOST ||
@@ -53,8 +71,7 @@ static int is_header_valid(const struct hpp_unwind_table *table, uint64_t size)
     if (!table->pages || table->base & ((1ull << table->shift) - 1) ||
         table->base + ((uint64_t)table->pages << table->shift) < table->base)
         return 0;
-    return size == sizeof *table + (uint64_t)table->rules * sizeof *table->rule +
-                       4 * ((uint64_t)table->pages + 1 + table->rows);
+    return size == hpp_unwind_size(table);
 }
 
 /* Whether the rows of each page are in order, and all name a rule that is there. Tables have hundreds of
@@ -62,11 +79,11 @@ static int is_header_valid(const struct hpp_unwind_table *table, uint64_t size)
  * may only be at the start of a page. */
 static int are_rows_valid(const struct hpp_unwind_table *table)
 {
-    const uint32_t *index = hpp_unwind_index(table), *rows = hpp_unwind_rows(table);
+    const uint32_t *rows = hpp_unwind_rows(table);
     uint32_t count = table->rows, out_of_page = (uint32_t)(~0ull << (table->shift + 16));
     uint32_t bad = 0, most = 0, falls = 0, before = 0;
 
-    if (index[0] || index[table->pages] != count)
+    if (hpp_unwind_first(table, 0) || hpp_unwind_first(table, table->pages) != count)
         return 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t row = rows[i];
@@ -76,10 +93,10 @@ static int are_rows_valid(const struct hpp_unwind_table *table)
         before = row >> 16;
     }
     for (uint32_t page = 0; page < table->pages; page++) {
-        uint32_t first = index[page];
-        if (index[page + 1] < first || index[page + 1] > count)
+        uint32_t first = hpp_unwind_first(table, page), next = hpp_unwind_first(table, page + 1);
+        if (next < first || next > count)
             return 0;
-        if (first && first < index[page + 1])
+        if (first && first < next)
             falls -= rows[first] >> 16 <= rows[first - 1] >> 16;
     }
     return !bad && !falls && most < table->rules;

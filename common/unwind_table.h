@@ -3,11 +3,13 @@
  * disk by common/table_cache.c. A table is immutable, position-independent and one piece of memory; a cache
  * file holds the very same bytes.
  *
- *     header | rules | index | rows
+ *     header | rules | bases | rows | starts
  *
- * Link-time addresses from BASE on are cut into pages of 1 << SHIFT bytes. index[p] is the number of the
- * first row of page p or of a later one (index[pages] is the number of rows). A row is 32 bits: the offset in
- * its page (high half) from which its rule (low half) holds, up to the next row. Rule 0 is always "none".
+ * Link-time addresses from BASE on are cut into pages of 1 << SHIFT bytes, pages are taken together in groups
+ * of 64 KiB. The number of the first row of page p, or of a later one, is bases[p's group] + starts[p]: 32
+ * bits a group, 16 a page; for p == pages it is the number of rows. A row is 32 bits: the offset in its page
+ * (high half) from which its rule (low half) holds, up to the next row. Rule 0 is always "none". Most
+ * look-ups so touch two lines of memory that they cannot know to be near: starts is small, rows is not.
  *
  * Looking up: any context, the handler included. */
 #ifndef HPP_COMMON_UNWIND_TABLE_H
@@ -17,7 +19,7 @@
 
 #include "common/elf_header.h"
 
-#define HPP_UNWIND_MAGIC     0x31776e7570706800ull /* changes with the format */
+#define HPP_UNWIND_MAGIC     0x32776e7570706800ull /* changes with the format */
 #define HPP_UNWIND_SHIFT_MAX 16u
 #define HPP_UNWIND_RULES_MAX 65536u
 
@@ -70,14 +72,31 @@ struct hpp_unwind_table {
     struct hpp_unwind_rule rule[];
 };
 
-static inline const uint32_t *hpp_unwind_index(const struct hpp_unwind_table *table)
+/* Pages of a group, as a power of two. */
+static inline unsigned hpp_unwind_group(const struct hpp_unwind_table *table)
+{
+    return HPP_UNWIND_SHIFT_MAX - table->shift;
+}
+
+static inline const uint32_t *hpp_unwind_bases(const struct hpp_unwind_table *table)
 {
     return (const uint32_t *)(table->rule + table->rules);
 }
 
 static inline const uint32_t *hpp_unwind_rows(const struct hpp_unwind_table *table)
 {
-    return hpp_unwind_index(table) + table->pages + 1;
+    return hpp_unwind_bases(table) + (table->pages >> hpp_unwind_group(table)) + 1;
+}
+
+static inline const uint16_t *hpp_unwind_starts(const struct hpp_unwind_table *table)
+{
+    return (const uint16_t *)(hpp_unwind_rows(table) + table->rows);
+}
+
+/* The number of the first row of PAGE, which is at most table->pages. */
+static inline uint32_t hpp_unwind_first(const struct hpp_unwind_table *table, uint64_t page)
+{
+    return hpp_unwind_bases(table)[page >> hpp_unwind_group(table)] + hpp_unwind_starts(table)[page];
 }
 
 /* The rule that holds at the link-time ADDRESS; rule 0 where there is none. */
@@ -85,13 +104,13 @@ static inline const struct hpp_unwind_rule *hpp_unwind_find(const struct hpp_unw
                                                             uint64_t address)
 {
     uint64_t offset = address - table->base, page = offset >> table->shift;
-    const uint32_t *index = hpp_unwind_index(table), *rows = hpp_unwind_rows(table);
+    const uint32_t *rows = hpp_unwind_rows(table);
     uint32_t low, high, key;
 
     if (page >= table->pages)
         return table->rule;
-    low = index[page];
-    high = index[page + 1];
+    low = hpp_unwind_first(table, page);
+    high = hpp_unwind_first(table, page + 1);
     key = (uint32_t)(offset & ((1u << table->shift) - 1)) << 16 | 0xffff;
     /* the first row of the page that begins behind the address, without branches that depend on it */
     for (uint32_t left = high - low; left;) {
@@ -108,5 +127,10 @@ int hpp_unwind_is_valid(const struct hpp_unwind_table *table, uint64_t size);
 
 /* The checksum that belongs in the header. */
 uint64_t hpp_unwind_checksum(const struct hpp_unwind_table *table);
+
+/* For making a table: the size that belongs in a header with these numbers, and noting the first row of each
+ * page from 0 to pages, in order. */
+uint64_t hpp_unwind_size(const struct hpp_unwind_table *head);
+void hpp_unwind_set_first(struct hpp_unwind_table *table, uint32_t page, uint32_t row);
 
 #endif

@@ -40,7 +40,7 @@ static enum plain plainness(const struct hpp_unwind_rule *rule)
 static void look_ahead(struct hpp_walker *w, const struct hpp_segment *segment,
                        const struct hpp_unwind_table *table, uint64_t sp)
 {
-    const uint32_t *index = hpp_unwind_index(table), *rows = hpp_unwind_rows(table);
+    const uint32_t *rows = hpp_unwind_rows(table);
     uint64_t at = w->looked_for == segment && w->looked_at > sp ? w->looked_at : sp;
     uint64_t end = at + AHEAD_WORDS * 8;
     uint64_t origin = segment->start - segment->link + table->base + 1;
@@ -57,11 +57,9 @@ static void look_ahead(struct hpp_walker *w, const struct hpp_segment *segment,
     }
     w->looked_for = segment;
     w->looked_at = at;
-    for (unsigned i = 0; i < count; i++)
-        __builtin_prefetch(index + pages[i]);
     for (unsigned i = 0; i < count; i++) {
-        __builtin_prefetch(rows + index[pages[i]]);
-        __builtin_prefetch(rows + index[pages[i] + 1]);
+        __builtin_prefetch(rows + hpp_unwind_first(table, pages[i]));
+        __builtin_prefetch(rows + hpp_unwind_first(table, pages[i] + 1));
     }
 }
 

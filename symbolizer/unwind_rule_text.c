@@ -81,11 +81,11 @@ const char *hpp_unwind_rule_text(const struct hpp_unwind_rule *rule, char text[H
 
 uint64_t *hpp_unwind_addresses(const struct hpp_unwind_table *table)
 {
-    const uint32_t *index = hpp_unwind_index(table), *rows = hpp_unwind_rows(table);
+    const uint32_t *rows = hpp_unwind_rows(table);
     uint64_t *addresses = malloc((table->rows + 1ull) * sizeof *addresses);
 
     for (uint32_t page = 0; addresses && page < table->pages; page++)
-        for (uint32_t i = index[page]; i < index[page + 1]; i++)
+        for (uint32_t i = hpp_unwind_first(table, page); i < hpp_unwind_first(table, page + 1ull); i++)
             addresses[i] = table->base + ((uint64_t)page << table->shift) + (rows[i] >> 16);
     return addresses;
 }

@@ -46,10 +46,11 @@ int cache_tear_down(void **state)
 struct hpp_unwind_table *cache_table(uint8_t number, uint32_t pages)
 {
     uint32_t rules = 3, rows = pages;
-    size_t size = sizeof(struct hpp_unwind_table) + rules * sizeof(struct hpp_unwind_rule) +
-                  (pages + 1 + rows) * sizeof(uint32_t);
+    struct hpp_unwind_table head = {
+        .pages = pages, .rows = rows, .rules = rules, .shift = HPP_UNWIND_SHIFT_MAX};
+    size_t size = hpp_unwind_size(&head);
     struct hpp_unwind_table *table = calloc(1, size);
-    uint32_t *index;
+    uint32_t *row;
 
     assert_non_null(table);
     *table = (struct hpp_unwind_table){.magic = HPP_UNWIND_MAGIC,
@@ -64,11 +65,11 @@ struct hpp_unwind_table *cache_table(uint8_t number, uint32_t pages)
     for (uint32_t i = 1; i < rules; i++)
         table->rule[i] = (struct hpp_unwind_rule){
             .cfa = HPP_CFA_SP, .ra = HPP_SAVED_AT_CFA, .cfa_offset = (int32_t)(8 * i), .ra_offset = -8};
-    index = (uint32_t *)hpp_unwind_index(table);
     for (uint32_t i = 0; i <= pages; i++)
-        index[i] = i;
+        hpp_unwind_set_first(table, i, i);
+    row = (uint32_t *)hpp_unwind_rows(table);
     for (uint32_t i = 0; i < rows; i++)
-        index[pages + 1 + i] = 16u << 16 | (i % 2 + 1);
+        row[i] = 16u << 16 | (i % 2 + 1);
     table->checksum = hpp_unwind_checksum(table);
     return table;
 }

@@ -103,7 +103,8 @@ static void test_header(void **state)
 static void test_contents(void **state)
 {
     struct hpp_unwind_table *table = make_table();
-    uint32_t *index = (uint32_t *)hpp_unwind_index(table), *rows = (uint32_t *)hpp_unwind_rows(table);
+    uint32_t *bases = (uint32_t *)hpp_unwind_bases(table), *rows = (uint32_t *)hpp_unwind_rows(table);
+    uint16_t *starts = (uint16_t *)hpp_unwind_starts(table), start;
     uint32_t page = table->pages / 2, value;
 
     (void)state;
@@ -116,20 +117,23 @@ static void test_contents(void **state)
     REFUSE(rule[3].fp_offset, 17);
     REFUSE(rule[3].fp_offset, -1);
     value = 1;
-    refuse(table, &index[0], &value, sizeof value);
-    value = table->rows + 1;
-    refuse(table, &index[table->pages], &value, sizeof value);
-    refuse(table, &index[page], &value, sizeof value);
-    value = table->rows - 1;
-    refuse(table, &index[table->pages], &value, sizeof value);
-    value = index[page + 1] + 1;
-    refuse(table, &index[page], &value, sizeof value);
+    refuse(table, &bases[0], &value, sizeof value);
+    value = UINT32_MAX;
+    refuse(table, &bases[0], &value, sizeof value);
+    start = (uint16_t)(starts[table->pages] + 1);
+    refuse(table, &starts[table->pages], &start, sizeof start);
+    start -= 2;
+    refuse(table, &starts[table->pages], &start, sizeof start);
+    start = UINT16_MAX;
+    refuse(table, &starts[page], &start, sizeof start);
+    start = (uint16_t)(starts[page + 1] + 1);
+    refuse(table, &starts[page], &start, sizeof start);
     value = rows[5] | 0xffff; /* a rule that is not there */
     refuse(table, &rows[5], &value, sizeof value);
     value = 0xffff0000; /* an offset behind the page */
     refuse(table, &rows[5], &value, sizeof value);
-    value = rows[index[page]]; /* twice the same address */
-    refuse(table, &rows[index[page] + 1], &value, sizeof value);
+    value = rows[hpp_unwind_first(table, page)]; /* twice the same address */
+    refuse(table, &rows[hpp_unwind_first(table, page) + 1], &value, sizeof value);
     free(table);
 }
 
