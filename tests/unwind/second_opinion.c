@@ -36,7 +36,7 @@ static struct {
     int memory_missing; /* it wanted more of the stack than was kept */
 } theirs;
 
-static void die(const char *what, const char *name)
+static _Noreturn void die(const char *what, const char *name)
 {
     fprintf(stderr, "second_opinion: %s: %s\n", name, what);
     exit(2);
@@ -158,7 +158,6 @@ static struct code *find_code(uint32_t pid, uint64_t generation, const char *nam
         if (codes[i].map->record.pid == pid && codes[i].map->code == generation)
             return &codes[i];
     die("a sample without its code map", name);
-    return NULL;
 }
 
 static const struct opinion_range *find_range(const struct opinion_code *map, uint64_t address)

@@ -31,7 +31,7 @@ static struct {
     unsigned long steps, whole, unknown, lazy, leaving, registers, wrong, signals;
 } count;
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
     fprintf(stderr, "step: %s: %s\n", what, strerror(errno));
     exit(2);

@@ -12,8 +12,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define NOINLINE __attribute__((noinline, noclone))
-#define KEEP     __asm__ volatile("" ::: "memory")
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
+#define NOINLINE __attribute__((noipa))
+#endif
+#define KEEP __asm__ volatile("" ::: "memory")
 
 static volatile long sink;
 
