@@ -62,9 +62,12 @@ edges() {
     }' "$1.folded"
 }
 
-# agree REGEX: what matches has at least 98 % of the weight, whatever the remap did
+# agree REGEX: what matches has at least 98 % of the weight, whatever the remap did (and it did, where it can)
 agree() {
     local remap
+    profile_comments off.pb >comments
+    lacks comments '^hpprof.remap '
+    ! huge_pages_on || profile_comments anon.pb | grep -q "^hpprof.remap .*image=$PROGRAMS/unwind"
     for remap in off anon; do
         sort -k2nr $remap.folded | head -8 | cut -c 1-300
         check "$(folded_share "$1" <$remap.folded)" '>=' 98 "remap $remap"

@@ -1,6 +1,7 @@
 /* Coroutines without frame pointers on stacks from malloc: `makecontext`, or `switch` by a few instructions
  * of our own. The second argument gives seconds of CPU (default 0.3). flags: -O2 -fomit-frame-pointer */
 #include "burn.h"
+#include "padding.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

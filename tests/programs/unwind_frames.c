@@ -3,6 +3,7 @@
  * `jit_bare`, code made at run time with and without a frame pointer. The second argument gives seconds of
  * CPU. flags: -O2 -fomit-frame-pointer -pthread */
 #include "burn.h"
+#include "padding.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

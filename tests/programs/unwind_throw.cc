@@ -2,6 +2,7 @@
  * CPU (default 0.3).
  * flags: -O2 -fomit-frame-pointer */
 #include "burn.h"
+#include "padding.h"
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>

@@ -132,17 +132,15 @@ void shadow_step(struct shadow *shadow, const struct user_regs_struct *before,
         shadow->between = 1;
 }
 
-void shadow_signal(struct shadow *shadow, const struct user_regs_struct *interrupted,
-                   const struct user_regs_struct *after)
+int shadow_signal(struct shadow *shadow, const struct user_regs_struct *interrupted,
+                  const struct user_regs_struct *after)
 {
     struct shadow_stack *to = stack_of(shadow, after->rsp);
     /* arch/x86/kernel/signal_64.c, struct rt_sigframe: the return address, then the ucontext */
     uint64_t rip = after->rsp + 8 + offsetof(ucontext_t, uc_mcontext.gregs[REG_RIP]);
 
-    if (!to || !shadow->current || word(rip) != interrupted->rip) {
-        fprintf(stderr, "step: a signal frame is not where it was expected\n");
-        exit(2);
-    }
+    if (!to || !shadow->current || rip > to->high || word(rip) != interrupted->rip)
+        return 0;
     if (to != shadow->current) {
         to->count = 0;
         to->below = shadow->current;
@@ -150,6 +148,7 @@ void shadow_signal(struct shadow *shadow, const struct user_regs_struct *interru
     }
     push(to, rip, word(rip) + 1);
     push(to, after->rsp, word(after->rsp));
+    return 1;
 }
 
 int shadow_callers(const struct shadow *shadow, uint64_t *callers, unsigned limit)

@@ -35,10 +35,10 @@ void shadow_init(struct shadow *shadow);
 void shadow_step(struct shadow *shadow, const struct user_regs_struct *before,
                  const struct user_regs_struct *after);
 
-/* The kernel has put a signal frame on the stack: INTERRUPTED's instruction was not executed, AFTER is the
- * handler's first. */
-void shadow_signal(struct shadow *shadow, const struct user_regs_struct *interrupted,
-                   const struct user_regs_struct *after);
+/* If the kernel has put a signal frame on the stack, so that INTERRUPTED's instruction was not executed and
+ * AFTER is the handler's first, notes that and returns 1. A signal that is blocked waits: 0. */
+int shadow_signal(struct shadow *shadow, const struct user_regs_struct *interrupted,
+                  const struct user_regs_struct *after);
 
 /* Writes the return addresses, innermost first, and returns how many there are; -1 if they cannot be known.
  */

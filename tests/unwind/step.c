@@ -159,13 +159,27 @@ static int stopped_in_interrupted(const uint64_t *frames, const struct hpp_walk_
            rule_of(frames[result->count - 2])->cfa == HPP_CFA_SIGNAL;
 }
 
-/* Whether the code is about to jump to another context (longjmp, setcontext): there libc's call-frame
- * information has the frame in the registers that hold that context, and the walk must stop. */
+/* Whether the last code was about to jump to another context (longjmp, setcontext), now or when a signal
+ * interrupted it: there libc's call-frame information has the frame in the registers that hold that context,
+ * and the walk must stop. */
 static int stopped_in_leaving(const uint64_t *frames, const struct hpp_walk_result *result)
 {
-    const struct hpp_unwind_rule *rule = rule_of(frames[0]);
+    unsigned last = result->count - 1;
+    const struct hpp_unwind_rule *rule = rule_of(frames[last] - (last != 0));
+    const struct hpp_unwind_rule *before = last ? rule_of(frames[last - 1]) : NULL;
 
-    return result->count == 1 && result->end != HPP_WALK_ROOT && rule && rule->ra != HPP_SAVED_AT_CFA;
+    return result->end != HPP_WALK_ROOT && rule && rule->ra != HPP_SAVED_AT_CFA &&
+           (!last || (before && before->cfa == HPP_CFA_SIGNAL));
+}
+
+/* Whether the stack is a coroutine's, which ends where nothing is known, be it below a signal's. */
+static int is_coroutine(void)
+{
+    const struct shadow_stack *bottom = shadow.current;
+
+    while (bottom && bottom->below)
+        bottom = bottom->below;
+    return bottom && bottom - shadow.stack >= STEP_COROUTINE_A;
 }
 
 static void compare(const struct user_regs_struct *regs)
@@ -174,7 +188,6 @@ static void compare(const struct user_regs_struct *regs)
     struct hpp_walk_result result, other;
     int known = shadow_callers(&shadow, callers, LIMIT);
     unsigned depth = (unsigned)known, same = 0;
-    int coroutine = shadow.current && shadow.current - shadow.stack >= STEP_COROUTINE_A;
 
     count.steps++;
     if (known < 0) {
@@ -191,13 +204,13 @@ static void compare(const struct user_regs_struct *regs)
     }
     while (same < depth && same + 1 < result.count && frames[same + 1] == callers[same])
         same++;
-    if (same == depth && result.count == depth + 1 && (coroutine || result.end == HPP_WALK_ROOT))
+    if (same == depth && result.count == depth + 1 && (is_coroutine() || result.end == HPP_WALK_ROOT))
         count.whole++;
     else if (same + 1 == result.count && stopped_in_resolver(frames, &result))
         count.lazy++;
     else if (same + 1 == result.count && stopped_in_interrupted(frames, &result))
         count.registers++;
-    else if (stopped_in_leaving(frames, &result))
+    else if (same + 1 == result.count && stopped_in_leaving(frames, &result))
         count.leaving++;
     else
         complain(frames, &result, callers, depth);
@@ -239,11 +252,10 @@ static void run(pid_t pid)
         stop = step(pid, signal, &regs);
         if (stop == 0)
             return;
-        if (signal)
-            shadow_signal(&shadow, &before, &regs);
+        if (signal && shadow_signal(&shadow, &before, &regs))
+            count.signals++;
         else
             shadow_step(&shadow, &before, &regs);
-        count.signals += signal != 0;
         signal = stop == SIGTRAP ? 0 : stop;
         if (!shadow.current)
             continue;
