@@ -115,7 +115,7 @@ static inline const struct hpp_unwind_rule *hpp_unwind_find(const struct hpp_unw
     /* the first row of the page that begins behind the address, without branches that depend on it */
     for (uint32_t left = high - low; left;) {
         uint32_t half = (left + 1) / 2;
-        low += rows[low + half - 1] <= key ? half : 0;
+        low += half & (0u - (rows[low + half - 1] <= key));
         left -= half;
     }
     return low ? &table->rule[rows[low - 1] & 0xffff] : table->rule;

@@ -17,6 +17,7 @@
 /* How far ahead of a frame whose rule is not known yet return addresses are looked for, and how many. */
 #define AHEAD_WORDS 192u
 #define AHEAD_MAX   16u
+#define AHEAD_NEAR  48u /* the rest is looked through when the walk is as near as this */
 
 /* Rules that need no more than stack and frame pointer and two words of the stack. */
 enum plain { NOT_PLAIN, BY_SP, BY_FP, BY_FP_CHAIN };
@@ -47,7 +48,7 @@ static void look_ahead(struct hpp_walker *w, const struct hpp_segment *segment,
     uint64_t pages[AHEAD_MAX];
     unsigned count = 0;
 
-    if (!w->stack.live || at < w->stack.from || at % 8)
+    if (at > sp + AHEAD_NEAR * 8 || !w->stack.live || at < w->stack.from || at % 8)
         return;
     if (end > w->stack.end)
         end = w->stack.end;
