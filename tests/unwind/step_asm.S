@@ -50,8 +50,20 @@ step_base_end:
         .cfi_adjust_cfa_offset 8
         push %r12
         .cfi_adjust_cfa_offset 8
+        push %r13
+        .cfi_adjust_cfa_offset 8
+        push %r14
+        .cfi_adjust_cfa_offset 8
+        push %r15
+        .cfi_adjust_cfa_offset 8
         mov %rsp, (%rdi)
         mov %rsi, %rsp
+        pop %r15
+        .cfi_adjust_cfa_offset -8
+        pop %r14
+        .cfi_adjust_cfa_offset -8
+        pop %r13
+        .cfi_adjust_cfa_offset -8
         pop %r12
         .cfi_adjust_cfa_offset -8
         pop %rbx
@@ -95,40 +107,40 @@ step_base_end:
 /* Nested remember_state and restore_state: three ways out. */
         FUNCTION step_asm_states
         push %rbp
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbp, 0
+        .cfi_def_cfa_offset 16
+        .cfi_offset %rbp, -16
         mov %rdi, %rbp
         .cfi_remember_state
         test $1, %dil
         jz 1f
         sub $24, %rsp
-        .cfi_adjust_cfa_offset 24
+        .cfi_def_cfa_offset 40
         .cfi_remember_state
         test $2, %dil
         jz 2f
         push %rdi
-        .cfi_adjust_cfa_offset 8
+        .cfi_def_cfa_offset 48
         call step_target
         add $32, %rsp
-        .cfi_adjust_cfa_offset -32
+        .cfi_def_cfa_offset 16
         pop %rbp
-        .cfi_adjust_cfa_offset -8
+        .cfi_def_cfa_offset 8
         .cfi_restore %rbp
         ret
 2:      .cfi_restore_state
         call step_target
         nop
         add $24, %rsp
-        .cfi_adjust_cfa_offset -24
+        .cfi_def_cfa_offset 16
         pop %rbp
-        .cfi_adjust_cfa_offset -8
+        .cfi_def_cfa_offset 8
         .cfi_restore %rbp
         ret
 1:      .cfi_restore_state
         call step_target
         mov %rbp, %rdi
         pop %rbp
-        .cfi_adjust_cfa_offset -8
+        .cfi_def_cfa_offset 8
         .cfi_restore %rbp
         ret
         END step_asm_states

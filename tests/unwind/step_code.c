@@ -300,8 +300,8 @@ static void run_switch(void)
 
     *--sp = 0; /* where a return address would be: none */
     *--sp = (uint64_t)switched;
-    sp -= 3;
-    sp[0] = sp[1] = sp[2] = 0;
+    sp -= 6; /* registers */
+    memset(sp, 0, 6 * sizeof *sp);
     inside_sp = (uint64_t)sp;
     for (int i = 0; i < 3; i++)
         step_switch(&outside_sp, inside_sp);
