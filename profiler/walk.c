@@ -109,9 +109,13 @@ static inline const struct hpp_walk_known *find_rule(struct hpp_walker *w, const
 static inline void remember(struct hpp_walker *w, const struct hpp_frame *frame, uint64_t fp_at)
 {
     struct hpp_walk_memo *memo = w->memo;
+    struct hpp_walk_mark *mark;
 
-    if (memo && memo->count < HPP_WALK_MARKS)
-        memo->mark[memo->count++] = (struct hpp_walk_mark){frame->pc, frame->sp, frame->fp, fp_at};
+    if (!memo || memo->count == HPP_WALK_MARKS)
+        return;
+    mark = &memo->mark[memo->count++];
+    *mark = (struct hpp_walk_mark){frame->pc, frame->sp, frame->fp,
+                                   fp_at ? fp_at : (uint64_t)(uintptr_t)&mark[1].fp};
 }
 
 /* A step that remember() cannot say: what is shared with the next walk begins anew behind it. */
@@ -121,28 +125,48 @@ static inline void forget(struct hpp_walker *w)
         w->memo->count = 0;
 }
 
+/* Whether from MARK the stack leads to the mark behind it, as it did then. */
+static inline int leads_on(const struct hpp_walk_mark *mark)
+{
+    return !((*(const volatile uint64_t *)(mark[1].sp - 8) ^ mark[1].pc) |
+             (*(const volatile uint64_t *)mark->fp_at ^ mark[1].fp));
+}
+
+/* Takes COUNT marks over from the last walk: few enough, or most of it is there already. */
+static void take_over(struct hpp_walker *w, const struct hpp_walk_mark *mark, unsigned count)
+{
+    if (w->memo && count > w->memo->count)
+        w->memo = NULL;
+    for (unsigned i = 0; w->memo && i < count; i++) {
+        struct hpp_frame frame = {mark[i].pc, mark[i].sp, mark[i].fp, 0, 0};
+        remember(w, &frame, mark[i].fp_at == (uint64_t)(uintptr_t)&mark[i + 1].fp ? 0 : mark[i].fp_at);
+    }
+}
+
 /* Where FRAME is one of the last walk's, goes up for as long as the stack still holds what it did then. */
 static void repeat(struct hpp_walker *w, struct hpp_frame *frame, struct hpp_kept_frames *kept)
 {
     const struct hpp_walk_memo *last = &w->walk->cache->memo[w->walk->cache->present];
     const struct hpp_walk_mark *mark = last->mark + w->mark, *end = last->mark + last->count;
-    unsigned same = 0;
+    unsigned most, room, same = 0;
 
     while (mark < end && mark->sp < frame->sp)
         mark++;
     w->mark = (unsigned)(mark - last->mark);
     if (mark == end || mark->sp != frame->sp || mark->pc != frame->pc || mark->fp != frame->fp)
         return;
-    for (; mark + 1 < end && same < w->steps; mark++, same++) {
-        if (*(const volatile uint64_t *)(mark[1].sp - 8) != mark[1].pc ||
-            (mark->fp_at && *(const volatile uint64_t *)mark->fp_at != mark[1].fp))
+    most = (unsigned)(end - mark) - 1 < w->steps ? (unsigned)(end - mark) - 1 : w->steps;
+    room = kept->count < kept->limit ? kept->limit - kept->count : 0;
+    for (uint64_t *to = kept->frames + kept->count; same < most && same < room; same++) {
+        if (!leads_on(mark + same))
             break;
-        remember(w, frame, mark->fp_at);
-        *frame = (struct hpp_frame){mark[1].pc, mark[1].sp, mark[1].fp, 0, 0};
-        hpp_kept_add(kept, frame->pc);
-        if (w->memo && same > w->memo->count / 2)
-            w->memo = NULL; /* most of it is there already */
+        to[same] = mark[same + 1].pc;
     }
+    kept->count += same;
+    for (; same >= room && same < most && leads_on(mark + same); same++)
+        hpp_kept_add(kept, mark[same + 1].pc);
+    take_over(w, mark, same);
+    *frame = (struct hpp_frame){mark[same].pc, mark[same].sp, mark[same].fp, 0, 0};
     w->steps -= same;
     w->depth += same;
 }
@@ -259,10 +283,10 @@ void hpp_walk_frames(const struct hpp_walk *walk, uint64_t *frames, unsigned lim
                      struct hpp_walk_result *result)
 {
     struct hpp_walk_cache *cache = walk->code ? walk->cache : NULL;
-    struct hpp_walker w = {
-        .walk = walk, .stack = hpp_walk_stack_of(walk, walk->sp, 1), .steps = HPP_WALK_STEPS};
+    struct hpp_walker w;
     struct hpp_kept_frames kept = {frames, limit, 0};
 
+    hpp_walker_init(&w, walk);
     if (cache) {
         hpp_walk_cache_renew(cache, walk->code->generation);
         w.memo = &cache->memo[!cache->present];

@@ -17,7 +17,8 @@ struct hpp_walk_known {
     uint32_t plain; /* the rule is of the kinds that nearly all are (walk.c) */
 };
 
-/* A frame of the last stack, and where its caller's frame pointer was read (0: it is the same). The return
+/* A frame of the last stack, and where its caller's frame pointer was read (where it was the same: in the
+ * next mark, so that it always is what is there). The return
  * address was read below the caller's stack pointer. Given a frame's registers, the rule's outcome depends
  * on these two words alone: where they still hold what they did, the caller is the next mark. */
 struct hpp_walk_mark {

@@ -2,6 +2,8 @@
 #ifndef HPP_PROFILER_WALK_STEP_H
 #define HPP_PROFILER_WALK_STEP_H
 
+#include <stddef.h>
+
 #include "profiler/walk.h"
 
 /* A frame: the registers that its code has, as far as they matter. */
@@ -43,6 +45,19 @@ static inline int hpp_walk_on_own_stack(const struct hpp_walk *walk, uint64_t ad
 
 /* The stack that ADDRESS, some stack pointer, is on. LIVE: it is the interrupted code's own. */
 struct hpp_walk_stack hpp_walk_stack_of(const struct hpp_walk *walk, uint64_t address, int live);
+
+/* W at its first frame. What is only read after it was written is left as it is. */
+static inline void hpp_walker_init(struct hpp_walker *w, const struct hpp_walk *walk)
+{
+    w->walk = walk;
+    w->stack = hpp_walk_stack_of(walk, walk->sp, 1);
+    w->steps = HPP_WALK_STEPS;
+    w->depth = w->untold = w->mark = 0;
+    w->last = NULL;
+    w->looked_for = NULL;
+    w->memo = NULL;
+    w->pair_at = 0;
+}
 
 /* From FRAME to its caller's by RULE, which is neither NONE nor END nor SIGNAL. Returns HPP_WALK_GOES_ON, or
  * why that cannot be. */
