@@ -109,7 +109,8 @@ static enum hpp_walk_end find_cfa(struct hpp_walker *w, const struct hpp_unwind_
     }
     if (end == HPP_WALK_GOES_ON && *cfa % 8)
         return HPP_WALK_UNALIGNED;
-    if (end == HPP_WALK_GOES_ON && *cfa <= frame->sp)
+    /* vfork takes its return address off the stack: there the caller's frame begins where this one does */
+    if (end == HPP_WALK_GOES_ON && *cfa < frame->sp + (rule->ra == HPP_SAVED_REGISTER ? 0 : 8))
         return HPP_WALK_NOT_RISING;
     return end;
 }
