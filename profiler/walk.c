@@ -4,6 +4,8 @@
 
 #include <stdatomic.h>
 
+#include "common/arch.h"
+#include "profiler/checked_read.h"
 #include "profiler/kept_frames.h"
 #include "profiler/walk_step.h"
 #include "profiler/signal_safe.h"
@@ -95,8 +97,7 @@ static inline const struct hpp_walk_known *find_rule(struct hpp_walker *w, const
 {
     uint64_t address = frame->pc - !frame->exact;
     struct hpp_walk_cache *cache = w->walk->cache;
-    struct hpp_walk_known *known =
-        cache ? &cache->known[(address ^ address >> 9) % HPP_WALK_KNOWN] : &w->known;
+    struct hpp_walk_known *known = cache ? &cache->known[hpp_walk_place(address)] : &w->known;
 
     if (known->pc == address && address && cache)
         return known;
@@ -223,6 +224,18 @@ static inline int step_plainly(struct hpp_walker *w, const struct hpp_walk_known
     return 1;
 }
 
+/* Whether FRAME is none, but where a coroutine's first function returns to: makecontext and its kin have put
+ * the start of a function there, and no call ends before that. */
+static int is_coroutine_end(const struct hpp_walk *walk, const struct hpp_frame *frame)
+{
+    uint64_t before[2];
+
+    return !frame->exact && frame->pc % HPP_ARCH_FUNCTION_ALIGNMENT == 0 &&
+           !hpp_walk_on_own_stack(walk, frame->sp) &&
+           !hpp_checked_read(frame->pc - sizeof before, &before[0], &before[1]) &&
+           !hpp_arch_ends_with_call((const uint8_t *)before + sizeof before);
+}
+
 /* From FRAME to its caller's. Where that cannot be, *STOP gets the address that is to blame. */
 static enum hpp_walk_end step(struct hpp_walker *w, const struct hpp_unwind_rule *rule,
                               struct hpp_frame *frame, uint64_t *stop)
@@ -256,6 +269,8 @@ static enum hpp_walk_end walk_on(struct hpp_walker *w, struct hpp_kept_frames *k
             /* a coroutine's first function returns to nowhere */
             return frame.pc || hpp_walk_on_own_stack(walk, frame.sp) ? HPP_WALK_NOT_CODE : HPP_WALK_ROOT;
         }
+        if (w->depth && is_coroutine_end(walk, &frame))
+            return HPP_WALK_ROOT;
         hpp_kept_add(kept, frame.pc + (w->depth && frame.exact));
         if (walk->cache && w->stack.live && w->depth && !frame.exact && !frame.fp_lost) {
             uint64_t sp = frame.sp;

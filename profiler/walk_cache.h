@@ -41,6 +41,12 @@ struct hpp_walk_cache {
     struct hpp_walk_memo memo[2];
 };
 
+/* Where the rule for the code at ADDRESS is known, if it is. */
+static inline unsigned hpp_walk_place(uint64_t address)
+{
+    return (unsigned)(address * 0x9e3779b97f4a7c15ull >> 32) % HPP_WALK_KNOWN;
+}
+
 /* Forgets everything if it is not about the code map GENERATION. */
 static inline void hpp_walk_cache_renew(struct hpp_walk_cache *cache, uint64_t generation)
 {

@@ -37,14 +37,29 @@ static inline uint64_t hpp_arch_fp(const ucontext_t *context)
     return (uint64_t)context->uc_mcontext.gregs[REG_RBP];
 }
 
-/* The register that call-frame information gives this number (common/arch_dwarf.h) as it was when the signal came; 0 for numbers that are none. */
+/* The register that call-frame information gives this number (common/arch_dwarf.h) as it was when the signal
+ * came; 0 for numbers that are none. */
 static inline uint64_t hpp_arch_register(const ucontext_t *context, unsigned number)
 {
-    static const uint8_t places[] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI,
-                                     REG_RBP, REG_RSP, REG_R8,  REG_R9,  REG_R10, REG_R11,
-                                     REG_R12, REG_R13, REG_R14, REG_R15};
+    static const uint8_t places[] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP,
+                                     REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
     return number < sizeof places ? (uint64_t)context->uc_mcontext.gregs[places[number]] : 0;
+}
+
+/* Compilers and assemblers put functions at multiples of this. */
+#define HPP_ARCH_FUNCTION_ALIGNMENT 16
+
+/* Whether a call instruction ends at END, before which at least 7 bytes can be read: E8 and 4 bytes, or FF /2
+ * with a register or memory operand of any length (Intel SDM, volume 2, CALL). */
+static inline int hpp_arch_ends_with_call(const uint8_t *end)
+{
+    if (end[-5] == 0xe8)
+        return 1;
+    for (int length = 2; length <= 7; length++)
+        if (end[-length] == 0xff && (end[-length + 1] & 0x38) == 0x10)
+            return 1;
+    return 0;
 }
 
 /* A number that differs from call to call; for phases, not for secrets. */
