@@ -152,7 +152,7 @@ $(OUT)/obj/tests/unwind/step_asm.o: tests/unwind/step_asm.S $(OUT)/flags
 	$(call say,AS  )$(CC) -MMD -MP -c $< -o $@
 $(OUT)/tests/unwind/libstep.so: tests/unwind/step_library.c $(OUT)/flags
 	@mkdir -p $(@D)
-	$(call say,LINK)$(CC) $(STEPPED) -std=gnu11 -fPIC -shared $< -o $@
+	$(call say,LINK)$(CC) $(STEPPED) -std=gnu11 -fPIC -shared -Wl,-soname,libstep.so $< -o $@
 $(OUT)/tests/unwind/step: $(STEP_OBJ) $(COMMON_OBJ) $(OUT)/obj/libtarget.a $(OUT)/tests/unwind/libstep.so
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CXX) $(LDFLAGS) $^ -Wl,-z,lazy -Wl,-rpath,'$$ORIGIN' -o $@
