@@ -35,6 +35,7 @@ enum hpp_cfi_how {
     HPP_CFI_REGISTER,    /* register BASE + offset itself */
     HPP_CFI_AT_REGISTER, /* at register BASE + offset, to which `add` is added */
     HPP_CFI_PLT,         /* register BASE + offset, + 8 where (pc & 15) >= add */
+    HPP_CFI_INDEXED,     /* at sp + offset + register BASE * 8, to which `add` is added */
     HPP_CFI_UNKNOWN,     /* in a way that has no name here */
 };
 

@@ -8,6 +8,7 @@
 enum {
     OP_DEREF = 0x06,
     OP_AND = 0x1a,
+    OP_MUL = 0x1e,
     OP_PLUS = 0x22,
     OP_PLUS_UCONST = 0x23,
     OP_SHL = 0x24,
@@ -44,12 +45,45 @@ static struct hpp_cfi_column plt_column(struct hpp_cursor *cursor, struct hpp_cf
     return column;
 }
 
+/* The end of an expression that has read memory at COLUMN's place: HOW, and maybe a constant to be added. */
+static struct hpp_cfi_column read_column(struct hpp_cursor *cursor, struct hpp_cfi_column column, uint8_t how)
+{
+    uint64_t add;
+    uint8_t op;
+
+    column.how = how;
+    if (!hpp_cursor_left(cursor))
+        return column;
+    op = hpp_cursor_u8(cursor);
+    add = hpp_cursor_uleb(cursor);
+    if (cursor->bad || hpp_cursor_left(cursor) || op != OP_PLUS_UCONST || add > INT16_MAX)
+        return unknown;
+    column.add = (int16_t)add;
+    return column;
+}
+
+/* What OpenSSL's Montgomery multiplication says, which keeps the old stack pointer behind a number of as many
+ * words as a register tells: *(sp + offset + register * 8) + add. CURSOR is behind the first operation, breg
+ * of sp. */
+static struct hpp_cfi_column indexed_column(struct hpp_cursor *cursor, struct hpp_cfi_column column)
+{
+    static const uint8_t after[] = {0, OP_LIT0 + 8, OP_MUL, OP_PLUS, OP_DEREF};
+    uint8_t op = hpp_cursor_u8(cursor);
+
+    for (unsigned i = 0; i < sizeof after; i++)
+        if (hpp_cursor_u8(cursor) != after[i])
+            return unknown;
+    if (cursor->bad || column.base != HPP_ARCH_DWARF_SP || op < OP_BREG0 || op > OP_BREG31)
+        return unknown;
+    column.base = (uint8_t)(op - OP_BREG0);
+    return read_column(cursor, column, HPP_CFI_INDEXED);
+}
+
 struct hpp_cfi_column hpp_cfi_column_of(struct hpp_cursor cursor, int is_cfa)
 {
     struct hpp_cfi_column column = {.how = is_cfa ? HPP_CFI_REGISTER : HPP_CFI_AT_REGISTER};
     uint8_t op = hpp_cursor_u8(&cursor);
     int64_t offset = hpp_cursor_sleb(&cursor);
-    uint64_t add;
 
     if (cursor.bad || op < OP_BREG0 || op > OP_BREG31 || offset != (int32_t)offset)
         return unknown;
@@ -59,18 +93,12 @@ struct hpp_cfi_column hpp_cfi_column_of(struct hpp_cursor cursor, int is_cfa)
         return column;
     if (!is_cfa)
         return unknown;
-    if (*cursor.at != OP_DEREF)
+    if (*cursor.at == OP_BREG0 + HPP_ARCH_DWARF_PC)
         return plt_column(&cursor, column);
+    if (*cursor.at != OP_DEREF)
+        return indexed_column(&cursor, column);
     cursor.at++;
-    column.how = HPP_CFI_AT_REGISTER;
-    if (!hpp_cursor_left(&cursor))
-        return column;
-    op = hpp_cursor_u8(&cursor);
-    add = hpp_cursor_uleb(&cursor);
-    if (cursor.bad || hpp_cursor_left(&cursor) || op != OP_PLUS_UCONST || add > INT16_MAX)
-        return unknown;
-    column.add = (int16_t)add;
-    return column;
+    return read_column(&cursor, column, HPP_CFI_AT_REGISTER);
 }
 
 /* Returns 0, or 1 if the table has no such CFA. */
@@ -88,6 +116,11 @@ static int cfa_rule(const struct hpp_cfi_column *cfa, struct hpp_unwind_rule *ru
         return 0;
     case HPP_CFI_AT_REGISTER:
         rule->cfa = HPP_CFA_DEREF;
+        rule->base = cfa->base;
+        rule->cfa_add = cfa->add;
+        return 0;
+    case HPP_CFI_INDEXED:
+        rule->cfa = HPP_CFA_INDEXED;
         rule->base = cfa->base;
         rule->cfa_add = cfa->add;
         return 0;

@@ -53,7 +53,7 @@ void hpp_unwind_set_first(struct hpp_unwind_table *table, uint32_t page, uint32_
 
 static int is_rule_valid(const struct hpp_unwind_rule *rule)
 {
-    if (rule->cfa > HPP_CFA_SIGNAL || rule->fp > HPP_SAVED_LOST || rule->ra > HPP_SAVED_LOST ||
+    if (rule->cfa > HPP_CFA_INDEXED || rule->fp > HPP_SAVED_LOST || rule->ra > HPP_SAVED_LOST ||
         rule->base >= HPP_ARCH_DWARF_REGISTERS)
         return 0;
     if (rule->fp == HPP_SAVED_REGISTER && (uint32_t)rule->fp_offset >= HPP_ARCH_DWARF_REGISTERS)

@@ -34,6 +34,7 @@ enum hpp_cfa {
     HPP_CFA_PLT,      /* sp + cfa_offset, + 8 where (pc & 15) >= cfa_add */
     HPP_CFA_SIGNAL,   /* a signal frame: sp = *(sp + cfa_offset), fp = *(sp + fp_offset), pc = *(sp +
                          ra_offset),   and that pc was interrupted, it is no return address */
+    HPP_CFA_INDEXED,  /* *(sp + cfa_offset + register BASE * 8) + cfa_add; BASE as for DEREF */
 };
 
 /* Where the caller's value of a register is. */

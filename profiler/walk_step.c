@@ -102,6 +102,12 @@ static enum hpp_walk_end find_cfa(struct hpp_walker *w, const struct hpp_unwind_
             *cfa += (uint64_t)(int64_t)rule->cfa_add;
         }
         break;
+    case HPP_CFA_INDEXED:
+        if (!register_value(w, frame, rule->base, &base))
+            return HPP_WALK_NO_RULE;
+        end = read_word(w, frame->sp + (uint64_t)(int64_t)rule->cfa_offset + base * 8, cfa);
+        *cfa += (uint64_t)(int64_t)rule->cfa_add;
+        break;
     case HPP_CFA_NONE:
     case HPP_CFA_END:
     case HPP_CFA_SIGNAL:

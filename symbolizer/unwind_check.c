@@ -61,9 +61,30 @@ static bool is_plt(const Dwarf_Op *ops, size_t count)
     return true;
 }
 
+/* At `sp + offset + register * 8`, to be followed by what a dereference is. */
+static bool is_indexed(const Dwarf_Op *ops, size_t count, unsigned *number)
+{
+    int64_t offset;
+
+    return count >= 6 && ops[0].atom == DW_OP_breg0 + HPP_ARCH_DWARF_SP &&
+           is_register(&ops[1], number, &offset) && !offset && *number < HPP_ARCH_DWARF_REGISTERS &&
+           ops[2].atom == DW_OP_lit8 && ops[3].atom == DW_OP_mul && ops[4].atom == DW_OP_plus;
+}
+
+/* What follows the place of the CFA: that it is read, and maybe a constant to be added. */
+static bool read_dereference(const Dwarf_Op *ops, size_t count, struct hpp_unwind_rule *rule)
+{
+    if (!count || count > 2 || ops[0].atom != DW_OP_deref)
+        return false;
+    if (count == 2 && (ops[1].atom != DW_OP_plus_uconst || ops[1].number > INT16_MAX))
+        return false;
+    rule->cfa_add = count == 2 ? (int16_t)ops[1].number : 0;
+    return true;
+}
+
 static bool read_cfa(Dwarf_Frame *frame, struct hpp_unwind_rule *rule)
 {
-    unsigned number;
+    unsigned number, index;
     int64_t offset;
     Dwarf_Op *ops;
     size_t count;
@@ -79,16 +100,16 @@ static bool read_cfa(Dwarf_Frame *frame, struct hpp_unwind_rule *rule)
     } else if (is_plt(ops, count)) {
         rule->cfa = HPP_CFA_PLT;
         rule->cfa_add = (int16_t)(ops[4].atom - DW_OP_lit0);
+    } else if (is_indexed(ops, count, &index)) {
+        rule->cfa = HPP_CFA_INDEXED;
+        rule->base = (uint8_t)index;
+        return read_dereference(ops + 5, count - 5, rule);
     } else {
         rule->cfa = count == 1 ? HPP_CFA_REGISTER : HPP_CFA_DEREF;
         rule->base = (uint8_t)number;
-        if (count > 1 && ops[1].atom != DW_OP_deref)
-            return false;
-        if (count == 3 && (ops[2].atom != DW_OP_plus_uconst || ops[2].number > INT16_MAX))
-            return false;
-        rule->cfa_add = count == 3 ? (int16_t)ops[2].number : 0;
+        return count == 1 || read_dereference(ops + 1, count - 1, rule);
     }
-    return count <= 3 || rule->cfa == HPP_CFA_PLT;
+    return true;
 }
 
 /* Where the caller's register NUMBER is. *IS_CFA: it is the CFA itself. */

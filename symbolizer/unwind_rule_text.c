@@ -30,6 +30,9 @@ static void cfa_text(const struct hpp_unwind_rule *rule, char *text, size_t size
     case HPP_CFA_DEREF:
         snprintf(text, size, "[%s%+d]%+d", base, rule->cfa_offset, rule->cfa_add);
         break;
+    case HPP_CFA_INDEXED:
+        snprintf(text, size, "[%s%+d+%s*8]%+d", sp, rule->cfa_offset, base, rule->cfa_add);
+        break;
     case HPP_CFA_PLT:
         snprintf(text, size, "%s%+d+8*((pc&15)>=%d)", sp, rule->cfa_offset, rule->cfa_add);
         break;

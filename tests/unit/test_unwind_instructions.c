@@ -18,6 +18,9 @@ enum { AT = 0x100, CODE = 0x1000, RULES = 8, PROGRAM = 160 };
     DW_CFA_def_cfa_expression, 11, DW_OP_breg7, 8, DW_OP_breg16, 0, DW_OP_lit15, DW_OP_and, DW_OP_lit##N, \
         DW_OP_ge, DW_OP_lit3, DW_OP_shl, DW_OP_plus
 #define STEP DW_CFA_advance_loc | 1
+/* CFA = *(rsp + 8 + r9 * WORD) ... */
+#define INDEXED(SIZE, WORD) \
+    DW_CFA_def_cfa_expression, SIZE, DW_OP_breg7, 8, DW_OP_breg9, 0, WORD, DW_OP_mul, DW_OP_plus, DW_OP_deref
 
 /* A program, and the rules from some offsets of the code on. The first is at its start. */
 struct sample {
@@ -109,6 +112,20 @@ static const struct sample samples[] = {
     {"OpenSSL's saved stack pointer",
      BYTES(STEP, DW_CFA_def_cfa_expression, 5, DW_OP_breg7, 40, DW_OP_deref, DW_OP_plus_uconst, 8),
      {{0, START}, {1, "CFA=[rsp+40]+8 fp=same ra=[CFA-8]"}}},
+    {"OpenSSL's saved stack pointer behind a number",
+     BYTES(STEP, INDEXED(10, DW_OP_lit8), DW_OP_plus_uconst, 8, STEP, INDEXED(8, DW_OP_lit8)),
+     {{0, START},
+      {1, "CFA=[rsp+8+r9*8]+8 fp=same ra=[CFA-8]"},
+      {2, "CFA=[rsp+8+r9*8]+0 fp=same ra=[CFA-8]"}}},
+    {"indexed expressions that have no rule",
+     BYTES(INDEXED(8, DW_OP_lit4), STEP, INDEXED(9, DW_OP_lit8), DW_OP_deref, STEP, INDEXED(10, DW_OP_lit8),
+           DW_OP_minus, 8, STEP, DW_CFA_def_cfa_expression, 8, DW_OP_breg3, 8, DW_OP_breg9, 0, DW_OP_lit8,
+           DW_OP_mul, DW_OP_plus, DW_OP_deref, STEP, DW_CFA_def_cfa_expression, 8, DW_OP_breg7, 8,
+           DW_OP_breg9, 8, DW_OP_lit8, DW_OP_mul, DW_OP_plus, DW_OP_deref, STEP, DW_CFA_def_cfa_expression, 8,
+           DW_OP_breg7, 8, DW_OP_breg31, 0, DW_OP_lit8, DW_OP_mul, DW_OP_plus, DW_OP_deref, STEP,
+           DW_CFA_def_cfa_expression, 7, DW_OP_breg7, 8, DW_OP_breg9, 0, DW_OP_lit8, DW_OP_mul, DW_OP_plus,
+           STEP, DW_CFA_def_cfa, 7, 8),
+     {{0, NONE}, {1, NONE}, {2, NONE}, {3, NONE}, {4, NONE}, {5, NONE}, {6, NONE}, {7, START}}},
     {"CFA as an expression of one register",
      BYTES(STEP, DW_CFA_def_cfa_expression, 2, DW_OP_breg7, 40),
      {{0, START}, {1, "CFA=rsp+40 fp=same ra=[CFA-8]"}}},

@@ -109,7 +109,7 @@ static void test_contents(void **state)
 
     (void)state;
     REFUSE(rule[0].cfa, HPP_CFA_SP);
-    REFUSE(rule[1].cfa, HPP_CFA_SIGNAL + 1);
+    REFUSE(rule[1].cfa, HPP_CFA_INDEXED + 1);
     REFUSE(rule[1].base, 17);
     REFUSE(rule[2].fp, HPP_SAVED_LOST + 1);
     REFUSE(rule[2].ra, HPP_SAVED_LOST + 1);

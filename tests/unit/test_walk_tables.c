@@ -11,7 +11,7 @@
 #include <ucontext.h>
 #include <cmocka.h>
 
-enum { PAGE = 4096, STACK = 4 << 20, LIMIT = 64, CODE = 0x10000, FUNCTION = 0x100, RBX = 3, RDI = 5 };
+enum { PAGE = 4096, STACK = 4 << 20, LIMIT = 64, CODE = 0x10000, FUNCTION = 0x100, RBX = 3, RDI = 5, R9 = 9 };
 
 /* Function N of the code is at CODE + N * FUNCTION, and rule N + 1 holds there. */
 enum { RULES = 16, ROWS = RULES - 1 };
@@ -215,6 +215,39 @@ static void test_registers(void **state)
     assert_int_not_equal(result.end, HPP_WALK_ROOT);
 }
 
+/* OpenSSL's: CFA = *(rsp + 8 + r9 * 8) + 8. */
+static void test_indexed(void **state)
+{
+    static const greg_t bad[] = {-200, 1 << 20, INT64_MAX, INT64_MIN + 1, 6};
+
+    (void)state;
+    set_rule(OTHER, (struct hpp_unwind_rule){.cfa = HPP_CFA_INDEXED,
+                                             .base = R9,
+                                             .cfa_offset = 8,
+                                             .cfa_add = 8,
+                                             .ra = HPP_SAVED_AT_CFA,
+                                             .ra_offset = -8});
+    stack[101 + 5] = address(stack + 300);
+    stack[101 + 6] = address(stack + 90);
+    stack[300] = function(BY_FP, 2);
+    stack[401] = function(ROOT, 1);
+    context.uc_mcontext.gregs[REG_R9] = 5;
+    walk(interrupted(function(OTHER, 1), address(stack + 400)));
+    EXPECT(HPP_WALK_ROOT, function(BY_FP, 2), function(ROOT, 1));
+    /* off the stack, unreadable, or not leading up */
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        context.uc_mcontext.gregs[REG_R9] = bad[i];
+        walk(interrupted(function(OTHER, 1), 7));
+        assert_int_equal(result.count, 1);
+        assert_int_not_equal(result.end, HPP_WALK_ROOT);
+    }
+    /* not the interrupted code's any more */
+    context.uc_mcontext.gregs[REG_R9] = 5;
+    stack[101] = function(OTHER, 2);
+    walk(interrupted(function(SIMPLE, 1), 7));
+    EXPECT(HPP_WALK_NO_RULE, function(OTHER, 2));
+}
+
 /* A popped frame pointer is still there, in the red zone below the stack pointer; no further. */
 static void test_red_zone(void **state)
 {
@@ -346,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup(test_first_instruction, each),
         cmocka_unit_test_setup(test_plt, each),
         cmocka_unit_test_setup(test_registers, each),
+        cmocka_unit_test_setup(test_indexed, each),
         cmocka_unit_test_setup(test_red_zone, each),
         cmocka_unit_test_setup(test_signal, each),
         cmocka_unit_test_setup(test_no_rule, each),
