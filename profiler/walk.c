@@ -269,7 +269,7 @@ static enum hpp_walk_end walk_on(struct hpp_walker *w, struct hpp_kept_frames *k
             /* a coroutine's first function returns to nowhere */
             return frame.pc || hpp_walk_on_own_stack(walk, frame.sp) ? HPP_WALK_NOT_CODE : HPP_WALK_ROOT;
         }
-        if (w->depth && is_coroutine_end(walk, &frame))
+        if (w->depth && known && known->rule.cfa != HPP_CFA_SIGNAL && is_coroutine_end(walk, &frame))
             return HPP_WALK_ROOT;
         hpp_kept_add(kept, frame.pc + (w->depth && frame.exact));
         if (walk->cache && w->stack.live && w->depth && !frame.exact && !frame.fp_lost) {

@@ -54,8 +54,8 @@ make_library() {
     hpprof cache warm good "$AGENT"
     table=$(ls "$TABLES"/*.unwind | head -n 1)
     number=0
-    for spoil in 'truncate -s 100' 'truncate -s +100' 'chmod 666' 'sed -i s/^.hppunw1/xxxxxxxx/' \
-        'sed -i s/^\(.hppunw\)1/\12/'; do
+    for spoil in 'truncate -s 100' 'truncate -s +100' 'chmod 666' 'sed -i s/^.hppunw[0-9]/xxxxxxxx/' \
+        'sed -i s/^\(.hppunw\)[0-9]/\10/'; do
         number=$((number + 1))
         copy=$TABLES/$(printf '%040d' $number).unwind
         cp "$table" "$copy"
