@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/arch.h"
 #include "profiler/walk.h"
 
 enum verdict {
@@ -44,6 +45,10 @@ static int is_code(const struct opinion_case *found, uint64_t address)
 static enum verdict classify(const struct opinion_case *found)
 {
     if (found->same == found->ours_count && found->same == found->theirs_count)
+        return EQUAL;
+    /* where a coroutine began, theirs takes the start of the function that was put there for one more frame */
+    if (found->end == HPP_WALK_ROOT && found->same == found->ours_count &&
+        found->theirs[found->same] % HPP_ARCH_FUNCTION_ALIGNMENT == 0)
         return EQUAL;
     if (found->untold)
         return UNTOLD;
