@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "common/sys.h"
+#include "common/unwind_plt.h"
 #include "common/unwind_rows.h"
 #include "common/unwind_sections.h"
 
@@ -40,6 +41,7 @@ struct builder {
     struct hpp_unwind_rows rows;
     uint64_t first, end; /* link-time, of all executable segments */
     uint64_t base;
+    unsigned plt;  /* that is next */
     uint32_t work; /* bytes since the last pause */
 };
 
@@ -250,6 +252,23 @@ static int run_extent(struct builder *builder, const struct list *list, const st
     return work(builder, at - extent->offset);
 }
 
+/* The procedure linkage tables that begin below END: what of them nothing else tells. */
+static int run_plts(struct builder *builder, uint64_t end)
+{
+    const struct hpp_unwind_sections *sections = &builder->sections;
+    int error = 0;
+
+    for (; !error && builder->plt < sections->plts; builder->plt++) {
+        const struct hpp_cfi_section *plt = &sections->plt[builder->plt];
+        if (plt->address >= end)
+            break;
+        if (is_code(builder, plt->address, plt->address + plt->size))
+            hpp_unwind_plt_run(plt, end, take, builder);
+        error = work(builder, plt->size);
+    }
+    return error;
+}
+
 /* Runs all programs in the order of their code; where .eh_frame has an entry, .debug_frame has none. */
 static int run_lists(struct builder *builder, const struct list *eh, const struct list *debug)
 {
@@ -258,12 +277,16 @@ static int run_lists(struct builder *builder, const struct list *eh, const struc
 
     while (!error && !builder->rows.error && (i < eh->extents || j < debug->extents)) {
         uint64_t eh_start = i < eh->extents ? builder->base + eh->extent[i].start : UINT64_MAX;
-        if (j < debug->extents && builder->base + debug->extent[j].start < eh_start)
+        uint64_t debug_start = j < debug->extents ? builder->base + debug->extent[j].start : UINT64_MAX;
+        error = run_plts(builder, eh_start < debug_start ? eh_start : debug_start);
+        if (error)
+            break;
+        if (debug_start < eh_start)
             error = run_extent(builder, debug, &debug->extent[j++], eh_start);
         else
             error = run_extent(builder, eh, &eh->extent[i++], UINT64_MAX);
     }
-    return error;
+    return error ? error : run_plts(builder, UINT64_MAX);
 }
 
 /* The bounds of all code. */

@@ -1,6 +1,7 @@
 /* Makes the unwind table of an ELF file from its call-frame information: .eh_frame, and .debug_frame where
- * .eh_frame has no entry. The file is not trusted: whatever it holds, the result is a valid table or a
- * reason, in bounded time and memory. Writer and offline; no libc state, no malloc, no errno. */
+ * .eh_frame has no entry; from code itself for procedure linkage tables that neither tells of. The file is
+ * not trusted: whatever it holds, the result is a valid table or a reason, in bounded time and memory. Writer
+ * and offline; no libc state, no malloc, no errno. */
 #ifndef HPP_COMMON_UNWIND_BUILD_H
 #define HPP_COMMON_UNWIND_BUILD_H
 

@@ -6,8 +6,9 @@
 #include "common/arch_dwarf.h"
 #include "common/sys.h"
 
-#define SECTIONS_MAX 4096u      /* of one file, looked at */
-#define COPY_BYTES   (1u << 20) /* between two pauses */
+#define SECTIONS_MAX 4096u       /* of one file, looked at */
+#define PLT_MAX      (16u << 20) /* bytes of a procedure linkage table */
+#define COPY_BYTES   (1u << 20)  /* between two pauses */
 
 /* The start of .eh_frame_hdr (LSB Core, 10.6.2). */
 enum { HEADER_VERSION = 1, HEADER_BYTES = 20, HEADER_UDATA4 = 0x03, HEADER_RELATIVE = 0x30 };
@@ -96,7 +97,7 @@ static int read_program_headers(struct hpp_unwind_sections *sections)
                 sections->segment);
 }
 
-/* The name of a section is NAME, which is written at PLACE with its 0. */
+/* The name of a section, written at PLACE, begins with the SIZE bytes of NAME: its 0 may be among them. */
 static int is_named(struct hpp_unwind_build *build, uint64_t place, const char *name, size_t size)
 {
     char text[16];
@@ -109,8 +110,36 @@ static int is_named(struct hpp_unwind_build *build, uint64_t place, const char *
     return 1;
 }
 
+/* Reads the section of HEADER, where it is a procedure linkage table: .plt, .plt.got, .plt.sec, .iplt. One
+ * that cannot be read is none. Returns 0 or -ECANCELED. */
+static int read_plt(struct hpp_unwind_sections *sections, uint64_t name, const Elf64_Shdr *header)
+{
+    static const char plt_name[] = {'.', 'p', 'l', 't'}, iplt_name[] = {'.', 'i', 'p', 'l', 't'};
+    struct hpp_cfi_section plt = {0};
+    unsigned place = sections->plts;
+    uint64_t from, left;
+    int error;
+
+    if (place == HPP_UNWIND_PLTS || !header->sh_size || header->sh_size > PLT_MAX ||
+        !(from = place_of(sections, header->sh_addr, &left)) || left < header->sh_size ||
+        !(is_named(sections->build, name, plt_name, sizeof plt_name) ||
+          is_named(sections->build, name, iplt_name, sizeof iplt_name)))
+        return 0;
+    error = read_section(sections, from, header->sh_addr, header->sh_size, &plt);
+    if (error == -ECANCELED)
+        return error;
+    sections->build->reason = NULL;
+    if (error)
+        return 0;
+    for (; place && sections->plt[place - 1].address > plt.address; place--)
+        sections->plt[place] = sections->plt[place - 1];
+    sections->plt[place] = plt;
+    sections->plts++;
+    return 0;
+}
+
 /* Finds .eh_frame and .debug_frame among a file's sections: their headers are copied; type SHT_NULL if not
- * found. Files without sections, and such as lie about them, have none. */
+ * found. Procedure linkage tables are read. Files without sections, and such as lie about them, have none. */
 static int find_sections(struct hpp_unwind_sections *sections, Elf64_Shdr *eh, Elf64_Shdr *debug)
 {
     static const char eh_name[] = ".eh_frame", debug_name[] = ".debug_frame";
@@ -136,6 +165,9 @@ static int find_sections(struct hpp_unwind_sections *sections, Elf64_Shdr *eh, E
             *eh = headers[i];
         else if (debug->sh_type == SHT_NULL && is_named(build, name, debug_name, sizeof debug_name))
             *debug = headers[i];
+        else if (headers[i].sh_type == SHT_PROGBITS && headers[i].sh_flags & SHF_EXECINSTR &&
+                 read_plt(sections, name, &headers[i]))
+            return -ECANCELED;
     }
     return 0;
 }

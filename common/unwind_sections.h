@@ -1,5 +1,5 @@
-/* Finds and reads the call-frame information of an ELF file, in memory or on disk. Builder of unwind tables
- * only. */
+/* Finds and reads the call-frame information of an ELF file, in memory or on disk; of one on disk the
+ * procedure linkage tables, too. Builder of unwind tables only. */
 #ifndef HPP_COMMON_UNWIND_SECTIONS_H
 #define HPP_COMMON_UNWIND_SECTIONS_H
 
@@ -12,6 +12,7 @@
 #include "common/unwind_build.h"
 
 #define HPP_UNWIND_SEGMENTS 64
+#define HPP_UNWIND_PLTS     8
 
 struct hpp_unwind_sections {
     struct hpp_unwind_build *build;
@@ -20,10 +21,12 @@ struct hpp_unwind_sections {
     Elf64_Ehdr elf;
     unsigned segments;
     Elf64_Phdr segment[HPP_UNWIND_SEGMENTS];
-    struct hpp_cfi_section eh;    /* .eh_frame; size 0: none */
-    struct hpp_cfi_section debug; /* .debug_frame; size 0: none */
-    uint64_t eh_entries;          /* descriptions in .eh_frame at most */
-    int is_eh_open;               /* nobody says where .eh_frame ends: it ends where it makes no sense */
+    struct hpp_cfi_section eh;                   /* .eh_frame; size 0: none */
+    struct hpp_cfi_section debug;                /* .debug_frame; size 0: none */
+    struct hpp_cfi_section plt[HPP_UNWIND_PLTS]; /* procedure linkage tables, by address */
+    unsigned plts;
+    uint64_t eh_entries; /* descriptions in .eh_frame at most */
+    int is_eh_open;      /* nobody says where .eh_frame ends: it ends where it makes no sense */
 };
 
 /* Fills SECTIONS, whose build and arena are set. Returns 0, or -errno with build->reason set. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PADDING = 16, STEP = 4 };
+enum { PADDING = 16, STEP = 4, PLTS = 8 };
 
 struct check {
     const struct hpp_unwind_table *table;
@@ -18,6 +18,9 @@ struct check {
     hpp_unwind_differ differ;
     void *context;
     Dwarf_CFI *eh, *debug;
+    GElf_Shdr plt[PLTS];
+    unsigned plts;
+    bool is_debug_compressed; /* libdw would read it; tables are not made from such */
     int64_t compared;
 };
 
@@ -216,6 +219,15 @@ static void compare(struct check *check, uint64_t address, const struct hpp_unwi
         check->differ(check->context, address, ours, theirs);
 }
 
+/* Procedure linkage tables without call-frame information have rules that libdw knows nothing of. */
+static bool is_in_plt(const struct check *check, uint64_t address)
+{
+    for (unsigned i = 0; i < check->plts; i++)
+        if (address - check->plt[i].sh_addr < check->plt[i].sh_size)
+            return true;
+    return false;
+}
+
 /* Compares the code from START up to END. */
 static void check_code(struct check *check, uint64_t start, uint64_t end)
 {
@@ -228,6 +240,12 @@ static void check_code(struct check *check, uint64_t start, uint64_t end)
         while (row < check->table->rows && check->rows[row] <= at)
             row++;
         next = row < check->table->rows && check->rows[row] < end ? check->rows[row] : end;
+        if (!answer.is_known && is_in_plt(check, at)) {
+            next = next < at + STEP ? next : at + STEP;
+            known_end = next;
+            last = *hpp_unwind_find(check->table, at);
+            continue;
+        }
         if (!answer.is_known) {
             /* Padding has the rule of the code before it. */
             bool is_padding = known_end && at - known_end < PADDING;
@@ -255,16 +273,38 @@ static void check_segments(struct check *check, Elf *elf)
     }
 }
 
+static void read_sections(struct check *check, Elf *elf)
+{
+    Elf_Scn *section = NULL;
+    size_t names = 0;
+
+    elf_getshdrstrndx(elf, &names);
+    while ((section = elf_nextscn(elf, section))) {
+        GElf_Shdr header;
+        const char *name = gelf_getshdr(section, &header) ? elf_strptr(elf, names, header.sh_name) : NULL;
+        if (!name)
+            continue;
+        if (!strcmp(name, ".debug_frame"))
+            check->is_debug_compressed = header.sh_flags & SHF_COMPRESSED;
+        if ((!strncmp(name, ".plt", 4) || !strncmp(name, ".iplt", 5)) && header.sh_flags & SHF_EXECINSTR &&
+            check->plts < PLTS)
+            check->plt[check->plts++] = header;
+    }
+}
+
 int64_t hpp_unwind_check(int fd, const struct hpp_unwind_table *table, hpp_unwind_differ differ,
                          void *context)
 {
     struct check check = {.table = table, .differ = differ, .context = context, .compared = -1};
     Elf *elf = elf_version(EV_CURRENT) == EV_NONE ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
-    Dwarf *dwarf = elf ? dwarf_begin_elf(elf, DWARF_C_READ, NULL) : NULL;
+    Dwarf *dwarf;
 
+    if (elf)
+        read_sections(&check, elf); /* before libdw decompresses them */
+    dwarf = elf ? dwarf_begin_elf(elf, DWARF_C_READ, NULL) : NULL;
     check.rows = hpp_unwind_addresses(table);
     check.eh = elf ? dwarf_getcfi_elf(elf) : NULL;
-    check.debug = dwarf ? dwarf_getcfi(dwarf) : NULL;
+    check.debug = dwarf && !check.is_debug_compressed ? dwarf_getcfi(dwarf) : NULL;
     if (check.rows && (check.eh || check.debug)) {
         check.compared = 0;
         check_segments(&check, elf);

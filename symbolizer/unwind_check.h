@@ -16,8 +16,9 @@ typedef void (*hpp_unwind_differ)(void *context, uint64_t address, const struct 
                                   const struct hpp_unwind_rule *theirs);
 
 /* Compares TABLE with what libdw says of the ELF file FD, over all its code: at the first and last byte of
- * each stretch where neither changes. DIFFER is called at each that differs. Returns how many addresses were
- * compared; -1 if libdw cannot read the file or there is no memory. */
+ * each stretch where neither changes. DIFFER is called at each that differs.
+ * Procedure linkage tables that libdw knows nothing of, and a compressed .debug_frame, are left out. Returns
+ * how many addresses were compared; -1 if libdw cannot read the file or there is no memory. */
 int64_t hpp_unwind_check(int fd, const struct hpp_unwind_table *table, hpp_unwind_differ differ,
                          void *context);
 

@@ -113,3 +113,41 @@ END
     fails 2 "hpprof: unwind-table: 'b' is one argument too many" hpprof unwind-table a b
     hpprof unwind-table --help | grep -q -- --rows
 }
+
+@test "linkage tables without information of their own have the rules that the linker would have written" {
+    cat >calls.c <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv) { return argc > 1 ? puts(argv[1]) : atexit(abort); }
+END
+    for option in -Wl,-z,lazy -Wl,-z,now -Wl,-z,ibtplt; do
+        "${CC:-cc}" -O1 calls.c -o with "$option"
+        "${CC:-cc}" -O1 calls.c -o without "$option" -Wl,--no-ld-generated-unwind-info
+        hpprof unwind-table without | grep 'all equal'
+        for file in with without; do
+            plt=$(readelf -SW $file | sed -n 's/.* \.plt  *PROGBITS *0*\([0-9a-f]*\) .*/0x\1/p')
+            text=$(readelf -SW $file | sed -n 's/.* \.text  *PROGBITS *0*\([0-9a-f]*\) .*/0x\1/p')
+            hpprof unwind-table --rows $file | awk -v from="$plt" -v to="$text" '$1 >= from && $1 < to' >$file.rows
+        done
+        cat with.rows
+        [ "$(wc -l <with.rows)" -ge 3 ]
+        cmp with.rows without.rows
+    done
+}
+
+@test "a compressed .debug_frame beside .eh_frame is not used, and not compared" {
+    cat >other.c <<'END'
+long other(long *values) { return values[1] + values[2]; }
+END
+    "${CC:-cc}" -O1 -c -fPIC other.c
+    "${CC:-cc}" -O1 -c -g -fPIC -fno-asynchronous-unwind-tables -fno-unwind-tables function.c
+    "${CC:-cc}" -shared -nostdlib other.o function.o -o both.so
+    entries=$(hpprof unwind-table both.so | awk '$5 == "from" { print $6 }')
+    objcopy --compress-debug-sections both.so compressed.so
+    readelf -SW compressed.so | grep 'debug_frame.* C '
+    hpprof unwind-table compressed.so >out
+    cat out
+    grep -q '^note: its .debug_frame is compressed' out
+    grep -q 'all equal' out
+    [ "$(awk '$5 == "from" { print $6 }' out)" -eq $((entries - 2)) ]
+}
