@@ -135,7 +135,7 @@ static const struct sample samples[] = {
      {{0, "CFA=rsp+16 fp=same ra=[CFA-8]"},
       {6, "CFA=rsp+24 fp=same ra=[CFA-8]"},
       {16, "CFA=rsp+8+8*((pc&15)>=11) fp=same ra=[CFA-8]"}}},
-    {"procedure linkage table of lld and mold",
+    {"procedure linkage table that pushes early",
      BYTES(PLT(5)),
      {{0, "CFA=rsp+8+8*((pc&15)>=5) fp=same ra=[CFA-8]"}}},
     {"expressions that have no rule",
