@@ -12,6 +12,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "common/arch.h"
 #include "common/image.h"
 #include "common/sys.h"
 #include "common/unwind_build.h"
@@ -172,7 +173,7 @@ static int stopped_in_leaving(const uint64_t *frames, const struct hpp_walk_resu
            (!last || (before && before->cfa == HPP_CFA_SIGNAL));
 }
 
-/* Whether the stack is a coroutine's, which ends where nothing is known, be it below a signal's. */
+/* Whether the stack is a coroutine's, be it below a signal's. */
 static int is_coroutine(void)
 {
     const struct shadow_stack *bottom = shadow.current;
@@ -188,12 +189,18 @@ static void compare(const struct user_regs_struct *regs)
     struct hpp_walk_result result, other;
     int known = shadow_callers(&shadow, callers, LIMIT);
     unsigned depth = (unsigned)known, same = 0;
+    int may_be_unfinished = 0;
 
     count.steps++;
     if (known < 0) {
         count.unknown++;
         return;
     }
+    /* a coroutine's first function returns to the start of another, which is no caller */
+    if (depth && is_coroutine() && callers[depth - 1] % HPP_ARCH_FUNCTION_ALIGNMENT == 0)
+        depth--;
+    else
+        may_be_unfinished = is_coroutine(); /* behind that: libc's information says nothing of its end */
     walk(regs, NULL, frames, &result);
     walk(regs, &cache, again, &other);
     if (result.count != other.count || result.end != other.end ||
@@ -204,7 +211,7 @@ static void compare(const struct user_regs_struct *regs)
     }
     while (same < depth && same + 1 < result.count && frames[same + 1] == callers[same])
         same++;
-    if (same == depth && result.count == depth + 1 && (is_coroutine() || result.end == HPP_WALK_ROOT))
+    if (same == depth && result.count == depth + 1 && (may_be_unfinished || result.end == HPP_WALK_ROOT))
         count.whole++;
     else if (same + 1 == result.count && stopped_in_resolver(frames, &result))
         count.lazy++;
