@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "common/sys.h"
 #include "common/table_cache.h"
@@ -28,11 +29,15 @@ static struct {
     const char *directory;
     uint64_t limit;
     const struct known *known;
+    const char *not_kept; /* why, a constant text; NULL: they are */
+    const char *told;     /* what the profile knows of that */
 } tables = {.directory = ""};
 
 void hpp_tables_init(const char *directory, uint64_t limit)
 {
     tables.known = NULL; /* in a fork child what the parent's writer was changing is not looked at */
+    tables.told = NULL;
+    tables.not_kept = directory[0] ? NULL : "there is no folder for them";
     tables.directory = directory;
     tables.limit = limit;
 }
@@ -167,12 +172,26 @@ static int open_file(const struct hpp_image *image)
     return source.fd;
 }
 
+/* Whether the program has a limit of memory, which is the writer's memory as well: it would run into it
+ * sooner. */
+static int is_memory_limited(void)
+{
+    struct rlimit space = {RLIM_INFINITY, 0}, data = {RLIM_INFINITY, 0};
+
+    HPP_SYSCALL(prlimit64, hpp_writer.target, RLIMIT_AS, NULL, &space, 0, 0);
+    HPP_SYSCALL(prlimit64, hpp_writer.target, RLIMIT_DATA, NULL, &data, 0, 0);
+    return space.rlim_cur != RLIM_INFINITY || data.rlim_cur != RLIM_INFINITY;
+}
+
 /* From the file where it is the right one: it has more than is loaded. Else from memory. */
 static int build_table(const struct hpp_image *image, struct hpp_unwind_build *build,
                        const struct hpp_unwind_table **table)
 {
     int error = -ENOENT;
 
+    build->reason = "the program's memory is limited (ulimit -v or -d); hpprof cache warm makes it";
+    if (is_memory_limited())
+        return -ENOMEM;
     build->reason = "neither its file nor its header in memory can be read";
     build->source.fd = open_file(image);
     if (build->source.fd >= 0) {
@@ -183,6 +202,26 @@ static int build_table(const struct hpp_image *image, struct hpp_unwind_build *b
         error = hpp_unwind_build(build, table);
     }
     return error;
+}
+
+/* Puts TABLE into the cache and takes the one that is there now for it: that one is shared. */
+static const struct hpp_unwind_table *keep(const struct hpp_image *image,
+                                           const struct hpp_unwind_table *table)
+{
+    const struct hpp_unwind_table *kept;
+    const char *reason;
+    int error;
+
+    if (!tables.directory[0] || !image->build_id_size)
+        return table;
+    error = hpp_table_cache_store(tables.directory, table, tables.limit);
+    if (error)
+        tables.not_kept = hpp_text_error(error);
+    if (error ||
+        hpp_table_cache_load(tables.directory, image->build_id, image->build_id_size, &kept, &reason))
+        return table;
+    hpp_unwind_free(table);
+    return kept;
 }
 
 /* Returns 0 only if PAUSE gave up. */
@@ -198,11 +237,11 @@ static int build_for(struct hpp_segment *segment, int (*pause)(void *))
     if (error) {
         segment->no_table = build.reason;
         table = &hpp_unwind_no_table;
+    } else {
+        table = keep(segment->image, table);
     }
     /* while it was built, other code may have come */
     give(atomic_load(&hpp_sampler.code), segment->image, table);
-    if (!error && tables.directory[0] && segment->image->build_id_size)
-        hpp_table_cache_store(tables.directory, table, tables.limit);
     return 1;
 }
 
@@ -234,12 +273,19 @@ void hpp_tables_comment(const struct hpp_code_map *map)
 {
     char line[LINE];
 
-    if (hpp_writer.untold != hpp_writer.told_untold) {
+    if (hpp_writer.untold != hpp_writer.told_untold ||
+        (hpp_writer.untold && tables.not_kept != tables.told)) {
         struct hpp_text text = HPP_TEXT(line);
         hpp_text_put(&text, "hpprof.unwind by_fp=");
         hpp_text_put_number(&text, hpp_writer.untold - hpp_writer.told_untold);
+        if (tables.not_kept) {
+            hpp_text_put(&text, " not_kept='");
+            hpp_text_put(&text, tables.not_kept);
+            hpp_text_put(&text, "'");
+        }
         hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, line);
         hpp_writer.told_untold = hpp_writer.untold;
+        tables.told = tables.not_kept;
     }
     for (uint32_t i = 0; i < map->count; i++) {
         struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;

@@ -176,9 +176,12 @@ static void print_stacks(FILE *out, const struct hpp_report *report, const struc
     if (summary->by_fp)
         fprintf(out,
                 "%.1f%% of CPU time (%s sample%s) was walked by frame pointers while\n"
-                "unwind tables were being built; they are kept for later runs.\n",
+                "unwind tables were being built%s%s%s.\n",
                 percent((int64_t)summary->by_fp, report->total.samples),
-                grouped((int64_t)summary->by_fp, number), summary->by_fp == 1 ? "" : "s");
+                grouped((int64_t)summary->by_fp, number), summary->by_fp == 1 ? "" : "s",
+                *summary->not_kept ? ", and will be again: HPPROF_CACHE\nkeeps none ("
+                                   : "; they are kept for later runs",
+                summary->not_kept, *summary->not_kept ? ")" : "");
     print_share(out, report->middle, report->total,
                 "has stacks with their middle frames\n"
                 "left out; a larger HPPROF_DEPTH keeps more of them.");

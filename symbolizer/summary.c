@@ -71,6 +71,8 @@ void hpp_summary_make(struct hpp_summary *summary, const struct hpp_profile *pro
     summary->by_fp = hpp_profile_sum(profile, "hpprof.unwind", "by_fp");
     for (size_t i = 0; i < profile->comment_count; i++) {
         const char *comment = hpp_profile_comment(profile, i);
+        if (hpp_comment_is(comment, "hpprof.unwind"))
+            hpp_comment_text(comment, "not_kept", summary->not_kept, sizeof summary->not_kept);
         if (hpp_comment_is(comment, "hpprof.process"))
             add_process(summary, comment);
         else if (hpp_comment_is(comment, "hpprof.remap"))

@@ -259,3 +259,16 @@ make_library() {
         hpprof cache warm --cache-max=lots x
     fails 1 "cannot write to standard output" bash -c "'$HPPROF_COMMAND' cache list >/dev/full"
 }
+
+@test "tables that cannot be kept, or not be built: the report says why" {
+    HPPROF_CACHE=off agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/off.pb" "$PROGRAMS/processes" child 0.5 || true
+    hpprof report off.pb >out
+    grep -A 1 'and will be again: HPPROF_CACHE$' out | grep -qx 'keeps none (there is no folder for them).'
+    (
+        ulimit -v 8000000
+        agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/limited.pb" "$PROGRAMS/processes" child 0.5 || true
+    )
+    hpprof symbolize limited.pb -o named.pb
+    strings -a limited.pb | grep -q "^.*hpprof.no_table reason='the program's memory is limited"
+    [ ! -e cache/unwind ]
+}
