@@ -2,8 +2,9 @@
 #include "common/arch.h"
 
 /* Some unwinders know a signal frame by these very bytes (mov $15,%rax; syscall), some by its call-frame
- * information; it has both, as in libc. The frame is at the stack pointer: struct ucontext, with the registers
- * from byte 40 on (arch/x86/include/uapi/asm/sigcontext.h). The nop is for those that look at pc - 1. */
+ * information; it has both, as in libc. The frame is at the stack pointer: struct ucontext, with the
+ * registers from byte 40 on (arch/x86/include/uapi/asm/sigcontext.h). The nop is for those that look at pc
+ * - 1. */
 __asm__(".text\n"
         ".macro saved register, at\n" /* DW_CFA_expression: DW_OP_breg7 (rsp) at */
         "    .cfi_escape 0x10, \\register, 3, 0x77, (\\at & 0x7f) | 0x80, \\at >> 7\n"
