@@ -4,12 +4,12 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <threads.h>
 
 #include "common/sys.h"
 #include "preload/agent.h"
 #include "preload/interpose.h"
+#include "preload/start_record.h"
 #include "preload/threads.h"
 #include "profiler/checked_read.h"
 
@@ -42,13 +42,6 @@ EXPORT int __libc_start_main(main_function *program_main, int argc, char **argv,
 
 /* ---- threads ----------------------------------------------------------------------------------------- */
 
-struct start {
-    void *(*routine)(void *);
-    thrd_start_t c11_routine; /* instead of routine, if not NULL */
-    void *argument;
-    size_t stack_size;
-};
-
 static pthread_key_t the_key;
 static int the_key_state; /* 1: usable */
 
@@ -71,13 +64,13 @@ static void make_key(void)
 
 static FRAME void *run_thread(void *argument)
 {
-    struct start start = *(struct start *)argument;
+    struct hpp_start_record *record = argument, start = *record;
     uint64_t frame = (uint64_t)(uintptr_t)__builtin_frame_address(0);
     uint64_t descriptor = (uint64_t)(uintptr_t)__builtin_thread_pointer();
     int ends = the_key_state == 1 && !REAL(pthread_setspecific)(the_key, (void *)1);
     void *result;
 
-    free(argument);
+    hpp_start_record_give_back(record);
     /* the descriptor lies at the top of the stack's memory (glibc, nptl/allocatestack.c) */
     hpp_thread_begin(&(struct hpp_thread_stack){
         .low = start.stack_size > 2 * PAGES_AROUND_STACK ? descriptor - start.stack_size + PAGES_AROUND_STACK
@@ -107,49 +100,54 @@ static size_t stack_size(const pthread_attr_t *attributes)
 }
 
 /* What run_thread needs, or NULL where the thread cannot be sampled. */
-static struct start *prepare(const struct start *from)
+static struct hpp_start_record *prepare(void *(*routine)(void *), thrd_start_t c11_routine, void *argument,
+                                        const pthread_attr_t *attributes)
 {
-    struct start *start;
+    struct hpp_start_record *record;
 
     if (!hpp_agent_is_active())
         return NULL;
     hpp_checked_read_set_threaded();
     make_key();
-    start = malloc(sizeof *start);
-    if (start)
-        *start = *from;
-    return start;
+    record = hpp_start_record_take();
+    if (!record)
+        return NULL;
+    record->routine = routine;
+    record->c11_routine = c11_routine;
+    record->argument = argument;
+    record->stack_size = stack_size(attributes);
+    return record;
 }
 
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*routine)(void *),
                           void *argument)
 {
-    struct start *start = prepare(&(struct start){routine, NULL, argument, stack_size(attributes)});
+    struct hpp_start_record *record = prepare(routine, NULL, argument, attributes);
     int error;
 
-    if (!start)
+    if (!record)
         return REAL(pthread_create)(thread, attributes, routine, argument);
-    error = REAL(pthread_create)(thread, attributes, run_thread, start);
+    error = REAL(pthread_create)(thread, attributes, run_thread, record);
     if (error)
-        free(start);
+        hpp_start_record_give_back(record);
     return error;
 }
 
-static int run_c11_thread(void *start)
+static int run_c11_thread(void *record)
 {
-    return (int)(intptr_t)run_thread(start);
+    return (int)(intptr_t)run_thread(record);
 }
 
 /* libc's own goes around pthread_create's symbol. */
 EXPORT int thrd_create(thrd_t *thread, thrd_start_t routine, void *argument)
 {
-    struct start *start = prepare(&(struct start){NULL, routine, argument, stack_size(NULL)});
+    struct hpp_start_record *record = prepare(NULL, routine, argument, NULL);
     int error;
 
-    if (!start)
+    if (!record)
         return REAL(thrd_create)(thread, routine, argument);
-    error = REAL(thrd_create)(thread, run_c11_thread, start);
+    error = REAL(thrd_create)(thread, run_c11_thread, record);
     if (error != thrd_success)
-        free(start);
+        hpp_start_record_give_back(record);
     return error;
 }

@@ -35,6 +35,13 @@ samples_of() {
     done
 }
 
+@test "eight threads get no address space for a malloc that they do not need" {
+    local plain with
+    plain=$("$PROGRAMS/threads" space 0.05)
+    with=$(agent HPPROF_REMAP=off HPPROF_CACHE=off HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/threads" space 0.05)
+    check "$((with - plain))" '<=' 32768 "KiB more than $plain"
+}
+
 @test "hpprof record where the agent is preloaded already" {
     cp "$AGENT" copy.so
     LD_PRELOAD=$PWD/copy.so hpprof record -F 997 -o twice.pb -- "$PROGRAMS/shares_fixed" 0.6

@@ -1,7 +1,7 @@
 /* Threads, as the first argument says: `named` runs four that name themselves, each in a function of
  * its own; `short` runs forty one after the other, too short for a timer alone; `nested` has threads
- * that make threads; `detached` leaves them running at the end of main. The second argument gives the
- * seconds of CPU of each (default 0.3).
+ * that make threads; `detached` leaves them running at the end of main; `space` prints the most KiB of
+ * address space that eight had. The second argument gives the seconds of CPU of each (default 0.3).
  * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <pthread.h>
@@ -104,10 +104,31 @@ static int run_detached(void)
     return 3;
 }
 
+static int run_space(void)
+{
+    char line[128];
+    FILE *status;
+    pthread_t threads[8];
+    for (int i = 0; i < 8; i++)
+        if (pthread_create(&threads[i], NULL, thread_root, &workers[0]))
+            return 1;
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof line, status))
+        if (!strncmp(line, "VmPeak:", 7))
+            printf("%d\n", atoi(line + 7));
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(void);
-} cases[] = {{"named", run_named}, {"short", run_short}, {"nested", run_nested}, {"detached", run_detached}};
+} cases[] = {{"named", run_named},
+             {"short", run_short},
+             {"nested", run_nested},
+             {"detached", run_detached},
+             {"space", run_space}};
 
 int main(int argc, char **argv)
 {
