@@ -15,7 +15,68 @@
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
 #endif
-#define HANDLER_STACK 2048u /* what our handler needs besides the kernel's frame */
+#define HANDLER_STACK   2048u  /* what our handler needs besides the kernel's frame */
+#define LIBUNWIND_STACK 16384u /* the same where libunwind walks */
+#define PROGRAM_STACK   32768u /* what a handler of the program's may need */
+#define PROFILE_SIGNAL  (1ull << (SIGPROF - 1))
+
+/* ---- handlers on alternate stacks ---------------------------------------------------------------------- */
+
+/* A handler of the program's runs on an alternate stack that is sized for it alone, and ours would be put
+ * below it, whatever our flags say: there SIGPROF waits until the program's handler has returned. */
+static atomic_int some_stack_is_small;
+static _Atomic uint64_t we_blocked; /* signals in whose masks SIGPROF is by our doing */
+
+static int is_on_alternate_stack(const void *handler, unsigned long flags)
+{
+    return flags & SA_ONSTACK && handler != (void *)SIG_DFL && handler != (void *)SIG_IGN;
+}
+
+/* Blocks SIGPROF in the handler that is installed for signal NUMBER, if it is such a one. */
+static void hold_back(int number)
+{
+    struct hpp_kernel_sigaction action, replaced;
+
+    if (number == SIGPROF || hpp_sys_sigaction(number, NULL, &action))
+        return;
+    while (is_on_alternate_stack(action.handler, action.flags) && !(action.mask & PROFILE_SIGNAL)) {
+        atomic_fetch_or(&we_blocked, 1ull << (number - 1));
+        action.mask |= PROFILE_SIGNAL;
+        if (hpp_sys_sigaction(number, &action, &replaced))
+            return;
+        action.mask &= ~PROFILE_SIGNAL;
+        if (replaced.handler == action.handler && replaced.flags == action.flags &&
+            replaced.mask == action.mask)
+            return;
+        action = replaced; /* another thread was quicker: what it installed stays */
+    }
+}
+
+/* sigaction(2) for other signals than SIGPROF. */
+static int program_sigaction(int number, const struct sigaction *new, struct sigaction *old)
+{
+    uint64_t bit = number > 0 && number <= 64 ? 1ull << (number - 1) : 0;
+    int was_blocked = (atomic_load(&we_blocked) & bit) != 0, status;
+    struct sigaction held;
+
+    if (new &&bit) {
+        atomic_fetch_and(&we_blocked, ~bit);
+        if (atomic_load(&some_stack_is_small) && !sigismember(&new->sa_mask, SIGPROF) &&
+            is_on_alternate_stack((void *)new->sa_handler, (unsigned)new->sa_flags)) {
+            held = *new;
+            sigaddset(&held.sa_mask, SIGPROF);
+            new = &held;
+            atomic_fetch_or(&we_blocked, bit);
+        }
+    }
+    status = REAL(sigaction)(number, new, old);
+    if (!status && old && was_blocked)
+        sigdelset(&old->sa_mask, SIGPROF);
+    return status;
+}
+
+/* ---- sigaction and its kin ------------------------------------------------------------------------------
+ */
 
 /* sigaction for SIGPROF: the program's disposition is kept beside ours. */
 static int keep_action(const struct sigaction *new, struct sigaction *old)
@@ -42,7 +103,7 @@ EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *
 {
     if (number == SIGPROF && hpp_agent_is_active())
         return keep_action(new, old);
-    return REAL(sigaction)(number, new, old);
+    return program_sigaction(number, new, old);
 }
 
 /* signal and its kin differ in the flags they imply. */
@@ -197,12 +258,15 @@ EXPORT int sigwait(const sigset_t *set, int *number)
 
 EXPORT int sigaltstack(const stack_t *new, stack_t *old)
 {
-    /* one that the program made for its own handlers only cannot take ours: from now on it runs where the
-     * thread is */
     if (new && !(new->ss_flags &SS_DISABLE) && hpp_agent_is_active()) {
         size_t frame = getauxval(AT_MINSIGSTKSZ);
-        if (new->ss_size < (frame ? frame : MINSIGSTKSZ) + HANDLER_STACK)
+        frame = (frame ? frame : MINSIGSTKSZ) + (hpp_sampler.libunwind ? LIBUNWIND_STACK : HANDLER_STACK);
+        /* one that cannot even take ours alone: from now on it runs where the thread is */
+        if (new->ss_size < frame)
             hpp_handler_avoid_alternate_stacks();
+        if (new->ss_size < frame + PROGRAM_STACK && !atomic_exchange(&some_stack_is_small, 1))
+            for (int number = 1; number <= 64; number++)
+                hold_back(number);
     }
     return REAL(sigaltstack)(new, old);
 }

@@ -126,6 +126,10 @@ lost() { sed -n '/^hpprof.lost /p' comments | comment_field "$1" | awk '{ n += $
 }
 @test "a signal stack" { behaves 'signals altstack' 1 1 work; }
 @test "a signal stack too small for more than one signal" { behaves 'signals small_altstack' 1 1 work; }
+@test "handlers that work on a signal stack with no room for ours: that time is counted when they return" {
+    behaves 'signals tight_altstack' 1 1 work
+    check "$(profile_samples "$(find profiles -name '*.pb')")" '>=' 450
+}
 @test "errno stays" { behaves 'signals errno' 1 1 run_errno; }
 
 # on_stack CASE ROOT: samples of the work on that stack, below ROOT, in both validations

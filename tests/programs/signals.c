@@ -3,6 +3,7 @@
  * `sigignore` and `siginterrupt` do so by these functions, `blocked` blocks every signal while it works
  * and looks for pending ones, `sigwait` takes its signals that way, `sigwait_all` whatever comes,
  * `altstack` handles one on an alternate stack, `small_altstack` has one that holds hardly anything,
+ * `tight_altstack` works on one that holds its own handlers and no more,
  * `errno` looks whether errno changes while it works. The second argument gives seconds of CPU
  * (default 0.3).
  * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls */
@@ -207,6 +208,40 @@ static int run_small_altstack(void)
     return 0;
 }
 
+static void on_signal_works(int number)
+{
+    volatile char *room = __builtin_alloca(3000);
+    room[0] = room[2999] = (char)number;
+    work(budget_seconds / 2);
+    caught++;
+}
+
+/* Installs the same before and after the alternate stack is there, and looks at what it has installed. */
+static int run_tight_altstack(void)
+{
+    struct sigaction action = {.sa_handler = on_signal_works, .sa_flags = SA_ONSTACK}, first, second;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t size = ((size_t)sysconf(_SC_MINSIGSTKSZ) + 3600 + page) / page * page;
+    char *pages = mmap(NULL, page + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack_t stack = {.ss_sp = pages + page, .ss_size = size};
+    if (pages == MAP_FAILED || mprotect(pages, page, PROT_NONE))
+        return 1;
+    sigaction(SIGUSR1, &action, NULL);
+    if (sigaltstack(&stack, NULL))
+        return 1;
+    sigaction(SIGUSR2, &action, NULL);
+    work(budget_seconds);
+    raise(SIGUSR1);
+    raise(SIGUSR2);
+    sigaction(SIGUSR1, NULL, &first);
+    sigaddset(&action.sa_mask, SIGPROF);
+    sigaction(SIGUSR2, &action, &second);
+    sigaction(SIGUSR2, NULL, &action);
+    printf("caught %d, SIGPROF in masks %d %d %d\n", (int)caught, sigismember(&first.sa_mask, SIGPROF),
+           sigismember(&second.sa_mask, SIGPROF), sigismember(&action.sa_mask, SIGPROF));
+    return 0;
+}
+
 static int run_errno(void)
 {
     uint64_t value = 1;
@@ -239,6 +274,7 @@ static const struct {
     {"sigwait_all", run_sigwait_all},
     {"altstack", run_altstack},
     {"small_altstack", run_small_altstack},
+    {"tight_altstack", run_tight_altstack},
     {"errno", run_errno},
 };
 
