@@ -226,6 +226,20 @@ int hpp_table_cache_peek(const char *directory, const uint8_t *build_id, unsigne
     return load(directory, build_id, build_id_size, 0, table, reason);
 }
 
+int hpp_table_cache_check(const char *directory, const char **reason)
+{
+    int folder = open_folder(directory, 1, reason);
+    long error;
+
+    if (folder < 0)
+        return folder;
+    error = HPP_SYSCALL(faccessat, folder, ".", W_OK | X_OK, 0, 0, 0);
+    if (error)
+        *reason = hpp_text_error(error);
+    hpp_sys_close(folder);
+    return (int)error;
+}
+
 /* Makes a file of the open folder that nobody has; PARTIAL gets its name. */
 static int make_file(int folder, const char *name, char partial[HPP_TABLE_NAME_SIZE])
 {

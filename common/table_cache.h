@@ -28,6 +28,10 @@ int hpp_table_cache_load(const char *directory, const uint8_t *build_id, unsigne
 int hpp_table_cache_peek(const char *directory, const uint8_t *build_id, unsigned build_id_size,
                          const struct hpp_unwind_table **table, const char **reason);
 
+/* Whether tables can be put there, as far as can be seen beforehand: makes the folder where it is missing.
+ * Returns 0, or -errno with *REASON set as above. */
+int hpp_table_cache_check(const char *directory, const char **reason);
+
 /* Puts TABLE (which has a build-id) there, in place of whatever file has its name. DIRECTORY, and at most
  * two folders above it, are made where they are missing (mode 0700; 0755 by root). LIMIT: bytes that all
  * tables there may take; the least recently used go first. Returns 0; -EINVAL: it has no build-id; -E2BIG: it

@@ -15,7 +15,8 @@
 
 #define BUILD_NS_PER_BYTE 3u /* of text: about what building takes */
 #define BUILD_NS_MAX      1000000000u
-#define LATE_NS_MAX       10000000u
+#define UNKEPT_FACTOR     20u /* how much more must lack a table that each run would have to build */
+#define LATE_DIVISOR      10u /* how much less must lack one that is built for later runs only */
 #define LINE              (HPP_PATH_MAX + 256)
 
 /* A table that some segment has, or had before its library was unloaded. */
@@ -29,6 +30,7 @@ static struct {
     const char *directory;
     uint64_t limit;
     const struct known *known;
+    int is_checked;       /* whether tables can be kept */
     const char *not_kept; /* why, a constant text; NULL: they are */
     const char *told;     /* what the profile knows of that */
 } tables = {.directory = ""};
@@ -37,6 +39,7 @@ void hpp_tables_init(const char *directory, uint64_t limit)
 {
     tables.known = NULL; /* in a fork child what the parent's writer was changing is not looked at */
     tables.told = NULL;
+    tables.is_checked = !directory[0];
     tables.not_kept = directory[0] ? NULL : "there is no folder for them";
     tables.directory = directory;
     tables.limit = limit;
@@ -94,22 +97,31 @@ static const struct hpp_unwind_table *find_known(const struct hpp_code_map *map,
     return NULL;
 }
 
+/* The table of IMAGE that the cache has, or NULL. */
+static const struct hpp_unwind_table *find_kept(const struct hpp_image *image)
+{
+    const struct hpp_unwind_table *table;
+    const char *reason;
+
+    if (!tables.directory[0] || !image->build_id_size ||
+        hpp_table_cache_load(tables.directory, image->build_id, image->build_id_size, &table, &reason))
+        return NULL;
+    return table;
+}
+
 void hpp_tables_load(const struct hpp_code_map *map)
 {
     for (uint32_t i = 0; i < map->count && !hpp_sampler.no_tables; i++) {
         struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;
         const struct hpp_image *image = segment->image;
         const struct hpp_unwind_table *table;
-        const char *reason;
 
         if (atomic_load(&segment->table))
             continue;
         table = find_known(map, image);
         if (table)
             publish(segment, table);
-        else if (tables.directory[0] && image->build_id_size && !atomic_load(&hpp_writer.stop) &&
-                 !hpp_table_cache_load(tables.directory, image->build_id, image->build_id_size, &table,
-                                       &reason))
+        else if (!atomic_load(&hpp_writer.stop) && (table = find_kept(image)))
             give(map, image, table);
     }
 }
@@ -131,28 +143,46 @@ void hpp_tables_note(const struct hpp_code_map *map, const uint64_t *record)
     }
 }
 
-/* About how many ns building the table takes. */
-static uint64_t cost_of(const struct hpp_segment *segment)
+/* How many ns of CPU time must lack the table before it is built: about as many as building takes at most. */
+static uint64_t price_of(const struct hpp_segment *segment, int is_late)
 {
     uint64_t cost = (segment->end - segment->start) * BUILD_NS_PER_BYTE;
 
-    return cost < BUILD_NS_MAX ? cost : BUILD_NS_MAX;
+    if (cost > BUILD_NS_MAX)
+        cost = BUILD_NS_MAX;
+    if (tables.not_kept || !segment->image->build_id_size)
+        return is_late ? UINT64_MAX : cost * UNKEPT_FACTOR;
+    return is_late ? cost / LATE_DIVISOR : cost;
 }
 
-/* The segment without a table that samples lacked it in most, of those that are worth their cost by now, or
+/* The segment without a table that samples lacked it in most, of those that are worth their price by now, or
  * NULL. */
-static struct hpp_segment *most_wanted(const struct hpp_code_map *map)
+static struct hpp_segment *most_wanted(const struct hpp_code_map *map, int is_late)
 {
     struct hpp_segment *best = NULL;
 
     for (uint32_t i = 0; i < map->count; i++) {
         struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;
         if (segment->wanted && !atomic_load(&segment->table) &&
-            segment->wanted * hpp_sampler.period >= cost_of(segment) &&
+            segment->wanted * hpp_sampler.period >= price_of(segment, is_late) &&
             (!best || segment->wanted > best->wanted))
             best = segment;
     }
     return best;
+}
+
+/* The same; before the first one, looks whether it can be kept. */
+static struct hpp_segment *choose(const struct hpp_code_map *map, int is_late)
+{
+    struct hpp_segment *best = hpp_sampler.no_tables ? NULL : most_wanted(map, is_late);
+    const char *reason;
+
+    if (!best || tables.is_checked)
+        return best;
+    tables.is_checked = 1;
+    if (hpp_table_cache_check(tables.directory, &reason))
+        tables.not_kept = reason;
+    return most_wanted(map, is_late);
 }
 
 /* Opens the file of IMAGE, if what has its path still is that file. */
@@ -209,16 +239,15 @@ static const struct hpp_unwind_table *keep(const struct hpp_image *image,
                                            const struct hpp_unwind_table *table)
 {
     const struct hpp_unwind_table *kept;
-    const char *reason;
     int error;
 
     if (!tables.directory[0] || !image->build_id_size)
         return table;
     error = hpp_table_cache_store(tables.directory, table, tables.limit);
     if (error)
-        tables.not_kept = hpp_text_error(error);
-    if (error ||
-        hpp_table_cache_load(tables.directory, image->build_id, image->build_id_size, &kept, &reason))
+        tables.not_kept = error == -E2BIG ? "HPPROF_CACHE_MAX is too small" : hpp_text_error(error);
+    kept = error ? NULL : find_kept(image);
+    if (!kept)
         return table;
     hpp_unwind_free(table);
     return kept;
@@ -228,17 +257,18 @@ static const struct hpp_unwind_table *keep(const struct hpp_image *image,
 static int build_for(struct hpp_segment *segment, int (*pause)(void *))
 {
     struct hpp_unwind_build build = {.source = {0, -1}, .pause = pause};
-    const struct hpp_unwind_table *table;
-    int error;
+    const struct hpp_unwind_table *table = find_kept(segment->image); /* another process made it meanwhile */
 
-    error = build_table(segment->image, &build, &table);
-    if (error == -ECANCELED)
-        return 0;
-    if (error) {
-        segment->no_table = build.reason;
-        table = &hpp_unwind_no_table;
-    } else {
-        table = keep(segment->image, table);
+    if (!table) {
+        int error = build_table(segment->image, &build, &table);
+        if (error == -ECANCELED)
+            return 0;
+        if (error) {
+            segment->no_table = build.reason;
+            table = &hpp_unwind_no_table;
+        } else {
+            table = keep(segment->image, table);
+        }
     }
     /* while it was built, other code may have come */
     give(atomic_load(&hpp_sampler.code), segment->image, table);
@@ -247,7 +277,7 @@ static int build_for(struct hpp_segment *segment, int (*pause)(void *))
 
 int hpp_tables_build(const struct hpp_code_map *map, int (*pause)(void *))
 {
-    struct hpp_segment *segment = hpp_sampler.no_tables ? NULL : most_wanted(map);
+    struct hpp_segment *segment = choose(map, 0);
 
     return segment && build_for(segment, pause);
 }
@@ -255,16 +285,10 @@ int hpp_tables_build(const struct hpp_code_map *map, int (*pause)(void *))
 void hpp_tables_build_late(void)
 {
     const struct hpp_code_map *map = atomic_load(&hpp_sampler.code);
-    uint64_t left = LATE_NS_MAX;
+    struct hpp_segment *segment;
 
-    for (uint32_t i = 0; i < map->count && tables.directory[0]; i++) {
-        struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;
-        if (!segment->wanted || atomic_load(&segment->table) || !segment->image->build_id_size ||
-            cost_of(segment) > left)
-            continue;
-        left -= cost_of(segment);
+    while ((segment = choose(map, 1)))
         build_for(segment, NULL);
-    }
 }
 
 /* ---- what there is to say ---------------------------------------------------------------------------- */

@@ -17,12 +17,13 @@ void hpp_tables_load(const struct hpp_code_map *map);
 /* RECORD, walked with MAP, lacked a table (HPP_RECORD_UNTOLD): remembers for whom. */
 void hpp_tables_note(const struct hpp_code_map *map, const uint64_t *record);
 
-/* Builds the table that samples lacked most, if by now they stand for about as much CPU time as that takes;
+/* Builds the table that samples lacked most, if by now they stand for about as much CPU time as that takes,
+ * or for much more where it cannot be kept;
  * PAUSE is called about once a millisecond meanwhile, nonzero gives up. Returns whether it did anything. */
 int hpp_tables_build(const struct hpp_code_map *map, int (*pause)(void *));
 
-/* When the profile is complete: builds, for the next process, what can be built in a few milliseconds and
- * samples of this one lacked. */
+/* When the profile is complete: builds, for later processes, the tables that samples of this one lacked for
+ * about a tenth of the CPU time that building takes, and what hpp_tables_build had to give up. */
 void hpp_tables_build_late(void);
 
 /* Appends comments about what was walked without a table, and why there is none, to the profile. */

@@ -262,7 +262,8 @@ int hpp_writer_run(void *unused)
         hpp_pprof_close(&writer->file, writer->always_write);
     atomic_store(&writer->done, 1);
     hpp_sys_futex_wake(&writer->done);
-    if (!hands_over)
+    /* after an exec the program there gets a SIGCHLD by our end: soon, while it starts */
+    if (!hands_over && !hpp_text_equal(cause, "exec"))
         hpp_tables_build_late();
     return 0;
 }

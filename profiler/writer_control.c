@@ -16,6 +16,7 @@
 #define PROCESS_MEMORY      (STACK_SIZE + TLS_SIZE + THREAD_BLOCK)
 #define FIRST_SCAN_INTERVAL (50 * MS)
 #define FINISH_SECONDS      5
+#define REAP_NS             (3 * MS)
 
 /* Where the kernel clears the calling thread's id when it goes (libc's own word: pthread_join). */
 static uint32_t *tid_address(void)
@@ -75,11 +76,13 @@ int hpp_writer_start(void)
     return 0;
 }
 
-/* The process ends: takes leave of the writer, so that it is no work for whoever adopts it. Bounded; the
- * writer has nothing more to do. */
+/* The process ends: takes leave of the writer, so that it is no work for whoever adopts it. Not if that takes
+ * longer: it builds tables for later runs. */
 static void reap_writer(void)
 {
-    for (int tries = 0; tries < 1000 && !hpp_writer.is_hidden; tries++) {
+    uint64_t until = hpp_sys_now(CLOCK_MONOTONIC) + REAP_NS;
+
+    while (!hpp_writer.is_hidden && hpp_sys_now(CLOCK_MONOTONIC) < until) {
         if (HPP_SYSCALL(wait4, hpp_writer.pid, NULL, WNOHANG | __WCLONE, NULL, 0, 0))
             return;
         HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);

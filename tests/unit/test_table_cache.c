@@ -190,6 +190,10 @@ static void test_as_root_owners(void **state)
 
 static void no_write_permission(void)
 {
+    const char *reason;
+
+    CHILD_CHECK(hpp_table_cache_check(cache_folder, &reason) == -EACCES);
+    CHILD_CHECK(strcmp(reason, "Permission denied") == 0);
     CHILD_CHECK(cache_store(1, 1, NO_LIMIT) == -EACCES);
     chmod(cache_folder, 0100);
     CHILD_CHECK(cache_store(1, 1, NO_LIMIT) == -EACCES);
@@ -206,6 +210,22 @@ static void test_folder_that_cannot_be_written(void **state)
     cache_in_child(1, no_write_permission);
     chmod(cache_folder, 0700);
     assert_int_equal(cache_files(), 0);
+}
+
+/* What can be seen before a table is there: the folder is made, and is not one to distrust. */
+static void test_check(void **state)
+{
+    const char *reason;
+
+    (void)state;
+    assert_int_equal(hpp_table_cache_check(cache_folder, &reason), 0);
+    assert_int_equal(cache_mode(cache_folder), geteuid() ? 0700 : 0755);
+    assert_int_equal(cache_files(), 0);
+    chmod(cache_folder, 0777);
+    assert_int_equal(hpp_table_cache_check(cache_folder, &reason), -EPERM);
+    assert_string_equal(reason, "others may write to the folder");
+    assert_int_equal(hpp_table_cache_check("/dev/null/unwind", &reason), -ENOTDIR);
+    assert_string_equal(reason, "the folder is a symbolic link, or no folder");
 }
 
 /* Nothing else than a regular file is opened, and no link is followed, but the path to the folder may have
@@ -358,6 +378,7 @@ int main(void)
         TEST(test_modes),
         TEST(test_as_root_owners),
         TEST(test_folder_that_cannot_be_written),
+        TEST(test_check),
         TEST(test_other_kinds),
         TEST(test_cut_and_long),
         TEST(test_damage),

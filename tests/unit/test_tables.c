@@ -86,15 +86,70 @@ static void test_build(void **state)
     assert_true(has_rule(segment_of((void *)&test_build), (void *)&test_build));
 }
 
-static void test_not_worth_it(void **state)
+/* The weight of a nanosecond each that pays for the table of libc: about what building it takes. */
+static uint32_t price_of_libc(void)
 {
+    const struct hpp_segment *segment = segment_of((void *)&qsort);
+
+    hpp_sampler.period = 1;
+    return (uint32_t)(segment->end - segment->start) * 3;
+}
+
+/* A tenth of it is enough for a table that later processes will have. */
+static void test_late(void **state)
+{
+    uint32_t price;
+
     (void)state;
     start();
-    hpp_sampler.period = 1;
-    lack((void *)&qsort, 5);
+    price = price_of_libc();
+    lack((void *)&qsort, price / 20);
     assert_false(hpp_tables_build(map, NULL));
-    hpp_tables_build_late(); /* but it takes so little that the next process shall have it */
+    hpp_tables_build_late();
+    assert_int_equal(cache_files(), 0);
+    lack((void *)&qsort, price / 10);
+    assert_false(hpp_tables_build(map, NULL));
+    hpp_tables_build_late();
     assert_int_equal(cache_files(), 1);
+}
+
+/* Where no run leaves anything to the next, 20 times as much must lack it. */
+static void test_not_kept(void **state)
+{
+    const char *const folders[] = {"", "/dev/null/unwind", "/proc/unwind", NULL};
+
+    (void)state;
+    for (int i = 0; folders[i]; i++) {
+        uint32_t price;
+        start();
+        price = price_of_libc();
+        hpp_tables_init(folders[i], NO_LIMIT);
+        lack((void *)&qsort, price * 10);
+        assert_false(hpp_tables_build(map, NULL));
+        hpp_tables_build_late();
+        assert_null(segment_of((void *)&qsort)->table);
+        lack((void *)&qsort, price * 11);
+        assert_true(hpp_tables_build(map, NULL));
+        assert_true(has_rule(segment_of((void *)&qsort), (void *)&qsort));
+    }
+}
+
+/* One that another process has made since is taken, not made again. */
+static void test_made_meanwhile(void **state)
+{
+    struct hpp_segment *segment;
+
+    (void)state;
+    start();
+    lack((void *)&qsort, 100000);
+    assert_true(hpp_tables_build(map, NULL));
+    start();
+    segment = segment_of((void *)&qsort);
+    ((struct hpp_image *)segment->image)->path = "/nowhere"; /* from which none could be made */
+    ((struct hpp_image *)segment->image)->header = 0;
+    lack((void *)&qsort, 100000);
+    assert_true(hpp_tables_build(map, NULL));
+    assert_true(has_rule(segment, (void *)&qsort));
 }
 
 static void test_frame_pointers_only(void **state)
@@ -114,17 +169,24 @@ static int give_up(void *unused)
     return 1;
 }
 
-/* A build that was given up is begun anew another time. */
+/* A build that was given up is begun anew another time, if need be when the program has ended. */
 static void test_give_up(void **state)
 {
     (void)state;
-    start();
-    lack((void *)&qsort, 100000);
-    assert_false(hpp_tables_build(map, give_up));
-    assert_null(segment_of((void *)&qsort)->table);
-    assert_int_equal(cache_files(), 0);
-    assert_true(hpp_tables_build(map, NULL));
-    assert_true(has_rule(segment_of((void *)&qsort), (void *)&qsort));
+    for (int is_late = 0; is_late < 2; is_late++) {
+        start();
+        hpp_tables_init(is_late ? cache_folder : "", NO_LIMIT);
+        lack((void *)&qsort, 100000);
+        assert_false(hpp_tables_build(map, give_up));
+        assert_null(segment_of((void *)&qsort)->table);
+        assert_int_equal(cache_files(), 0);
+        if (is_late)
+            hpp_tables_build_late();
+        else
+            assert_true(hpp_tables_build(map, NULL));
+        assert_true(has_rule(segment_of((void *)&qsort), (void *)&qsort));
+    }
+    assert_int_equal(cache_files(), 1);
 }
 
 /* From memory: the vdso has no file. */
@@ -183,7 +245,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_build, cache_set_up, cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_not_worth_it, cache_set_up, cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_late, cache_set_up, cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_not_kept, cache_set_up, cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_made_meanwhile, cache_set_up, cache_tear_down),
         cmocka_unit_test_setup_teardown(test_frame_pointers_only, cache_set_up, cache_tear_down),
         cmocka_unit_test_setup_teardown(test_give_up, cache_set_up, cache_tear_down),
         cmocka_unit_test_setup_teardown(test_vdso, cache_set_up, cache_tear_down),
