@@ -48,7 +48,7 @@ P
 my (%count, @words); my $sum = 0;
 sub depth { my $n = shift; return $n ? depth($n - 1) + 1 : 0 }
 open my $in, '<', 'text' or die;
-for my $turn (1 .. 4) { seek $in, 0, 0; while (<$in>) { next unless /line (\d+) of ([0-9a-f]+) and (\w+)/; $count{$1 . $3}++; push @words, $3 if $. % 50 == 0; $sum += depth(5) if $. % 8 == 0 } }
+for my $turn (1 .. 6) { seek $in, 0, 0; while (<$in>) { next unless /line (\d+) of ([0-9a-f]+) and (\w+)/; $count{$1 . $3}++; push @words, $3 if $. % 50 == 0; $sum += depth(5) if $. % 8 == 0 } }
 my @sorted = sort { $count{$a} <=> $count{$b} || $a cmp $b } keys %count;
 $sum += length join ',', sort map { uc } @words;
 print scalar(@sorted), " $sum\n";
@@ -71,7 +71,7 @@ workload_repository() {
     rm -rf "$1/repository"
     git init -q "$1/repository" || return
     awk 'BEGIN { s = 7
-        for (c = 1; c <= 4000; c++) {
+        for (c = 1; c <= 9000; c++) {
             printf "commit refs/heads/work\nmark :%d\ncommitter A <a@example.org> %d +0000\ndata 5\nturn\n", c, 1700000000 + c
             if (c > 1) printf "from :%d\n", c - 1
             text = ""
