@@ -21,10 +21,17 @@
 #define AHEAD_MAX   16u
 #define AHEAD_NEAR  48u /* the rest is looked through when the walk is as near as this */
 
+/* What the usual walk of a stack that is mostly the last one's does not come by: kept out of its way. */
+#define APART  __attribute__((noinline))
+#define RARELY __attribute__((noinline, cold))
+
 /* Rules that need no more than stack and frame pointer and two words of the stack. */
 enum plain { NOT_PLAIN, BY_SP, BY_FP, BY_FP_CHAIN };
 
-static const struct hpp_walk_known no_rule = {.rule = {.cfa = HPP_CFA_NONE}, .plain = BY_FP_CHAIN};
+/* The caller's frame pointer and the return address are where the frame pointer says. */
+static const struct hpp_walk_known no_rule = {
+    .rule = {.cfa = HPP_CFA_NONE, .cfa_offset = 16, .fp = HPP_SAVED_AT_CFA, .fp_offset = -16},
+    .plain = BY_FP_CHAIN};
 
 /* ---- rules ------------------------------------------------------------------------------------------- */
 
@@ -66,12 +73,13 @@ static void look_ahead(struct hpp_walker *w, const struct hpp_segment *segment,
     }
 }
 
-/* What FRAME's rule is, from its file's table. Returns NULL if its pc is no code. */
-static const struct hpp_walk_known *look_up(struct hpp_walker *w, const struct hpp_frame *frame,
-                                            struct hpp_walk_known *known)
+/* The rule of the code at ADDRESS, from its file's table; the frame's stack pointer is SP. Returns NULL if it
+ * is no code. */
+static APART const struct hpp_walk_known *look_up(struct hpp_walker *w, uint64_t address, uint64_t sp,
+                                                  struct hpp_walk_known *known)
 {
-    uint64_t address = frame->pc - !frame->exact;
     const struct hpp_unwind_table *table;
+    const struct hpp_unwind_rule *rule;
     const struct hpp_segment *segment;
 
     if (!w->last || address < w->last->start || address >= w->last->end)
@@ -86,10 +94,11 @@ static const struct hpp_walk_known *look_up(struct hpp_walker *w, const struct h
         w->untold++;
         return &no_rule;
     }
-    look_ahead(w, segment, table, frame->sp);
+    look_ahead(w, segment, table, sp);
+    rule = hpp_unwind_find(table, address - segment->start + segment->link);
+    known->rule = rule->cfa == HPP_CFA_NONE ? no_rule.rule : *rule;
+    known->plain = plainness(rule);
     known->pc = address;
-    known->rule = *hpp_unwind_find(table, address - segment->start + segment->link);
-    known->plain = plainness(&known->rule);
     return known;
 }
 
@@ -97,11 +106,12 @@ static inline const struct hpp_walk_known *find_rule(struct hpp_walker *w, const
 {
     uint64_t address = frame->pc - !frame->exact;
     struct hpp_walk_cache *cache = w->walk->cache;
-    struct hpp_walk_known *known = cache ? &cache->known[hpp_walk_place(address)] : &w->known;
+    struct hpp_walk_known *known;
 
-    if (known->pc == address && address && cache)
-        return known;
-    return look_up(w, frame, known);
+    if (!cache)
+        return look_up(w, address, frame->sp, &w->known);
+    known = &cache->known[hpp_walk_place(address)];
+    return known->pc == address ? known : look_up(w, address, frame->sp, known);
 }
 
 /* ---- the last walk ----------------------------------------------------------------------------------- */
@@ -133,43 +143,48 @@ static inline int leads_on(const struct hpp_walk_mark *mark)
              (*(const volatile uint64_t *)mark->fp_at ^ mark[1].fp));
 }
 
-/* Takes COUNT marks over from the last walk: few enough, or most of it is there already. */
-static void take_over(struct hpp_walker *w, const struct hpp_walk_mark *mark, unsigned count)
+/* Takes COUNT marks over from the last walk. */
+static APART void take_over(struct hpp_walker *w, const struct hpp_walk_mark *mark, unsigned count)
 {
-    if (w->memo && count > w->memo->count)
-        w->memo = NULL;
-    for (unsigned i = 0; w->memo && i < count; i++) {
+    for (unsigned i = 0; i < count; i++) {
         struct hpp_frame frame = {mark[i].pc, mark[i].sp, mark[i].fp, 0, 0};
         remember(w, &frame, mark[i].fp_at == (uint64_t)(uintptr_t)&mark[i + 1].fp ? 0 : mark[i].fp_at);
     }
 }
 
-/* Where FRAME is one of the last walk's, goes up for as long as the stack still holds what it did then. */
-static void repeat(struct hpp_walker *w, struct hpp_frame *frame, struct hpp_kept_frames *kept)
+/* Whether FRAME is one of the last walk's, which w->mark then is. */
+static inline int is_met(struct hpp_walker *w, const struct hpp_frame *frame)
 {
-    const struct hpp_walk_memo *last = &w->walk->cache->memo[w->walk->cache->present];
-    const struct hpp_walk_mark *mark = last->mark + w->mark, *end = last->mark + last->count;
-    unsigned most, room, same = 0;
+    const struct hpp_walk_mark *mark = w->mark;
 
-    while (mark < end && mark->sp < frame->sp)
+    while (mark < w->mark_end && mark->sp < frame->sp)
         mark++;
-    w->mark = (unsigned)(mark - last->mark);
-    if (mark == end || mark->sp != frame->sp || mark->pc != frame->pc || mark->fp != frame->fp)
-        return;
-    most = (unsigned)(end - mark) - 1 < w->steps ? (unsigned)(end - mark) - 1 : w->steps;
-    room = kept->count < kept->limit ? kept->limit - kept->count : 0;
-    for (uint64_t *to = kept->frames + kept->count; same < most && same < room; same++) {
-        if (!leads_on(mark + same))
-            break;
-        to[same] = mark[same + 1].pc;
-    }
+    w->mark = mark;
+    return mark < w->mark_end && mark->sp == frame->sp && mark->pc == frame->pc && mark->fp == frame->fp;
+}
+
+/* From the frame of w->mark goes up for as long as the stack still holds what it did then, and there is room
+ * for frames. Where it ends is w->mark again. */
+static APART void repeat(struct hpp_walker *w, struct hpp_kept_frames *kept)
+{
+    const struct hpp_walk_mark *first = w->mark, *mark = first, *end = w->mark_end - 1;
+    uint64_t *to = kept->frames + kept->count;
+    unsigned same;
+
+    if (end - mark > (ptrdiff_t)kept->limit - kept->count)
+        end = kept->count < kept->limit ? mark + (kept->limit - kept->count) : mark;
+    for (; mark < end && leads_on(mark); mark++)
+        *to++ = mark->pc;
+    same = (unsigned)(mark - first);
     kept->count += same;
-    for (; same >= room && same < most && leads_on(mark + same); same++)
-        hpp_kept_add(kept, mark[same + 1].pc);
-    take_over(w, mark, same);
-    *frame = (struct hpp_frame){mark[same].pc, mark[same].sp, mark[same].fp, 0, 0};
-    w->steps -= same;
-    w->depth += same;
+    w->steps -= (int)same;
+    w->mark = mark;
+    if (!w->memo)
+        return;
+    if (same > w->memo->count)
+        w->memo = NULL;
+    else
+        take_over(w, first, same);
 }
 
 /* ---- the walk ---------------------------------------------------------------------------------------- */
@@ -183,6 +198,14 @@ static inline int is_root(const struct hpp_walk *walk, const struct hpp_frame *f
            (frame->sp <= walk->root_fp && walk->root_fp - frame->sp <= ROOT_FRAME_SPAN);
 }
 
+/* The root is remembered, too: a walk that is as the last one so ends without looking anything up. */
+static inline enum hpp_walk_end end_at_root(struct hpp_walker *w, const struct hpp_frame *frame)
+{
+    if (w->memo && w->memo->count)
+        remember(w, frame, 0);
+    return HPP_WALK_ROOT;
+}
+
 /* Whether nothing lies under FRAME, which has no rule: it is the loader's, where the process began. */
 static int is_start(const struct hpp_walk *walk, const struct hpp_frame *frame)
 {
@@ -194,56 +217,49 @@ static int is_start(const struct hpp_walk *walk, const struct hpp_frame *frame)
 static inline int step_plainly(struct hpp_walker *w, const struct hpp_walk_known *known,
                                struct hpp_frame *frame)
 {
-    const struct hpp_walk_stack *stack = &w->stack;
-    uint64_t cfa, fp_at = 0, limit = stack->end;
+    uint64_t by_sp = 0ull - (known->plain == BY_SP); /* no branch that would be predicted wrongly */
+    uint64_t cfa = ((frame->sp & by_sp) | (frame->fp & ~by_sp)) + (uint64_t)(int64_t)known->rule.cfa_offset;
+    uint64_t fp_at = 0, limit = w->stack.end;
 
-    if (!known->plain || !stack->live || frame->fp_lost)
+    if (!known->plain || !w->stack.live || frame->fp_lost || cfa <= frame->sp || cfa > limit || cfa % 8 ||
+        (known->plain == BY_FP_CHAIN && frame->fp == w->walk->root_fp))
         return 0;
-    cfa = (known->plain == BY_SP ? frame->sp : frame->fp) + (uint64_t)(int64_t)known->rule.cfa_offset;
-    if (known->plain == BY_FP_CHAIN) {
-        if (frame->fp < frame->sp || frame->fp == w->walk->root_fp || frame->fp > limit - 16)
-            return 0;
-        cfa = frame->fp + 16;
-        fp_at = frame->fp;
-    } else if (known->rule.fp == HPP_SAVED_AT_CFA) {
+    if (known->rule.fp == HPP_SAVED_AT_CFA) {
         fp_at = cfa + (uint64_t)(int64_t)known->rule.fp_offset;
-        if (fp_at < frame->sp || fp_at > limit - 8)
+        if (fp_at < frame->sp || fp_at > limit - 8 || fp_at % 8)
             return 0;
     }
-    if (cfa <= frame->sp || cfa > limit || frame->sp < stack->from || (cfa | fp_at) % 8)
-        return 0;
     if (known == &no_rule && !w->walk->no_tables)
         forget(w); /* a table may come */
     else if (!frame->exact)
         remember(w, frame, fp_at);
+    if (fp_at)
+        frame->fp = *(const volatile uint64_t *)fp_at;
     frame->pc = *(const volatile uint64_t *)(cfa - 8);
     frame->sp = cfa;
     frame->exact = 0;
-    if (fp_at)
-        frame->fp = *(const volatile uint64_t *)fp_at;
     return 1;
 }
 
 /* Whether FRAME is none, but where a coroutine's first function returns to: makecontext and its kin have put
  * the start of a function there, and no call ends before that. */
-static int is_coroutine_end(const struct hpp_walk *walk, const struct hpp_frame *frame)
+static RARELY int is_coroutine_end(const struct hpp_walk *walk, uint64_t pc, uint64_t sp)
 {
     uint64_t before[2];
 
-    return !frame->exact && frame->pc % HPP_ARCH_FUNCTION_ALIGNMENT == 0 &&
-           !hpp_walk_on_own_stack(walk, frame->sp) &&
-           !hpp_checked_read(frame->pc - sizeof before, &before[0], &before[1]) &&
+    return !hpp_walk_on_own_stack(walk, sp) &&
+           !hpp_checked_read(pc - sizeof before, &before[0], &before[1]) &&
            !hpp_arch_ends_with_call((const uint8_t *)before + sizeof before);
 }
 
 /* From FRAME to its caller's. Where that cannot be, *STOP gets the address that is to blame. */
-static enum hpp_walk_end step(struct hpp_walker *w, const struct hpp_unwind_rule *rule,
-                              struct hpp_frame *frame, uint64_t *stop)
+static RARELY enum hpp_walk_end step(struct hpp_walker *w, const struct hpp_unwind_rule *rule,
+                                     struct hpp_frame *frame, uint64_t *stop)
 {
     *stop = frame->sp;
-    forget(w);
     if (rule->cfa == HPP_CFA_END)
         return HPP_WALK_ROOT;
+    forget(w);
     if (rule->cfa == HPP_CFA_SIGNAL)
         return hpp_walk_step_by_signal(w, rule, frame);
     if (rule->cfa != HPP_CFA_NONE)
@@ -256,41 +272,43 @@ static enum hpp_walk_end walk_on(struct hpp_walker *w, struct hpp_kept_frames *k
 {
     const struct hpp_walk *walk = w->walk;
     struct hpp_frame frame = {walk->pc, walk->sp, walk->fp, 1, 0};
+    const struct hpp_walk_known *known = find_rule(w, &frame);
 
-    for (;; w->depth++) {
-        const struct hpp_walk_known *known;
-        enum hpp_walk_end end;
-
-        if (w->depth && is_root(walk, &frame))
-            return HPP_WALK_ROOT;
+    if (!known)
+        known = &no_rule;
+    for (;; w->is_leaf = 0) {
+        if (w->steps-- <= 0)
+            return HPP_WALK_TRUNCATED;
+        if (step_plainly(w, known, &frame)) {
+            *stop = frame.sp - 16;
+        } else {
+            struct hpp_frame here = frame; /* so that it can be in registers otherwise */
+            enum hpp_walk_end end = step(w, &known->rule, &here, stop);
+            if (end != HPP_WALK_GOES_ON)
+                return end;
+            frame = here;
+        }
+        if (!frame.exact && w->stack.live && !frame.fp_lost && is_met(w, &frame)) {
+            repeat(w, kept);
+            frame.pc = w->mark->pc;
+            frame.sp = w->mark->sp;
+            frame.fp = w->mark->fp;
+            *stop = frame.sp - 16;
+        }
+        if (is_root(walk, &frame))
+            return end_at_root(w, &frame);
         known = find_rule(w, &frame);
-        if (!known && w->depth) {
+        if (!known) {
             *stop = frame.pc;
             /* a coroutine's first function returns to nowhere */
             return frame.pc || hpp_walk_on_own_stack(walk, frame.sp) ? HPP_WALK_NOT_CODE : HPP_WALK_ROOT;
         }
-        if (w->depth && known && known->rule.cfa != HPP_CFA_SIGNAL && is_coroutine_end(walk, &frame))
+        if (frame.pc % HPP_ARCH_FUNCTION_ALIGNMENT == 0 && !frame.exact &&
+            known->rule.cfa != HPP_CFA_SIGNAL && is_coroutine_end(walk, frame.pc, frame.sp))
             return HPP_WALK_ROOT;
-        hpp_kept_add(kept, frame.pc + (w->depth && frame.exact));
-        if (walk->cache && w->stack.live && w->depth && !frame.exact && !frame.fp_lost) {
-            uint64_t sp = frame.sp;
-            repeat(w, &frame, kept);
-            if (frame.sp != sp)
-                known = find_rule(w, &frame);
-        }
-        if (!w->steps)
-            return HPP_WALK_TRUNCATED;
-        w->steps--;
-        known = known ? known : &no_rule;
-        if (w->depth && known->rule.cfa == HPP_CFA_NONE && is_start(walk, &frame))
+        hpp_kept_add(kept, frame.pc + (uint64_t)frame.exact);
+        if (known->rule.cfa == HPP_CFA_NONE && is_start(walk, &frame))
             return HPP_WALK_ROOT;
-        if (step_plainly(w, known, &frame)) {
-            *stop = frame.sp - 16;
-            continue;
-        }
-        end = step(w, &known->rule, &frame, stop);
-        if (end != HPP_WALK_GOES_ON)
-            return end;
     }
 }
 
@@ -298,18 +316,23 @@ void hpp_walk_frames(const struct hpp_walk *walk, uint64_t *frames, unsigned lim
                      struct hpp_walk_result *result)
 {
     struct hpp_walk_cache *cache = walk->code ? walk->cache : NULL;
+    struct hpp_kept_frames kept = {frames, limit, 1};
     struct hpp_walker w;
-    struct hpp_kept_frames kept = {frames, limit, 0};
 
+    frames[0] = walk->pc;
     hpp_walker_init(&w, walk);
     if (cache) {
         hpp_walk_cache_renew(cache, walk->code->generation);
-        w.memo = &cache->memo[!cache->present];
+        w.mark = cache->last->mark;
+        w.mark_end = cache->last->mark + cache->last->count;
+        w.memo = cache->next;
         w.memo->count = 0;
     }
     result->end = walk_on(&w, &kept, &result->stop);
-    if (w.memo && w.memo->count)
-        cache->present = !cache->present;
+    if (w.memo && w.memo->count) {
+        cache->next = cache->last;
+        cache->last = w.memo;
+    }
     result->count =
         result->end == HPP_WALK_TRUNCATED ? hpp_kept_give_up(&kept) : hpp_kept_finish(&kept, HPP_WALK_GAP);
     result->untold = w.untold;

@@ -35,16 +35,26 @@ struct hpp_walk_memo {
 
 /* Zeroed at first. */
 struct hpp_walk_cache {
-    uint64_t generation; /* of the code map that it is true for */
-    unsigned present;    /* which memo is the last walk's; the other is being made */
+    uint64_t generation;               /* of the code map that it is true for */
+    struct hpp_walk_memo *last, *next; /* the last walk's, and the one being made */
     struct hpp_walk_known known[HPP_WALK_KNOWN];
     struct hpp_walk_memo memo[2];
 };
 
-/* Where the rule for the code at ADDRESS is known, if it is. */
+/* Where the rule for the code at ADDRESS is known, if it is (multiplicative hashing: Knuth, 6.4). */
 static inline unsigned hpp_walk_place(uint64_t address)
 {
-    return (unsigned)(address * 0x9e3779b97f4a7c15ull >> 32) % HPP_WALK_KNOWN;
+    return ((uint32_t)address * 0x9e3779b1u) / (uint32_t)((1ull << 32) / HPP_WALK_KNOWN);
+}
+
+static __attribute__((noinline, cold, unused)) void hpp_walk_cache_clear(struct hpp_walk_cache *cache)
+{
+    for (unsigned i = 0; i < HPP_WALK_KNOWN; i++)
+        cache->known[i].pc = 0;
+    cache->known[hpp_walk_place(0)].pc = 1; /* 0 is no code */
+    cache->last = &cache->memo[0];
+    cache->next = &cache->memo[1];
+    cache->last->count = 0;
 }
 
 /* Forgets everything if it is not about the code map GENERATION. */
@@ -52,9 +62,7 @@ static inline void hpp_walk_cache_renew(struct hpp_walk_cache *cache, uint64_t g
 {
     if (cache->generation == generation)
         return;
-    for (unsigned i = 0; i < HPP_WALK_KNOWN; i++)
-        cache->known[i].pc = 0;
-    cache->memo[0].count = cache->memo[1].count = 0;
+    hpp_walk_cache_clear(cache);
     cache->generation = generation;
 }
 

@@ -10,17 +10,16 @@
 #define UNKNOWN_STACK_SPAN (8u << 20)
 
 /* A read through the kernel counts as so many frames. */
-#define CHECKED_READ_STEPS 8u
+#define CHECKED_READ_STEPS 8
 
 /* Below the stack pointer the interrupted code may still have something (psABI x86-64, 3.2.2). There are
  * rules that count on it: compilers do not say that a register has been popped. */
 #define RED_ZONE 128u
 
-struct hpp_walk_stack hpp_walk_stack_of(const struct hpp_walk *walk, uint64_t address, int live)
+struct hpp_walk_stack hpp_walk_stack_of(const struct hpp_walk *walk, uint64_t address)
 {
-    if (hpp_walk_on_own_stack(walk, address))
-        return (struct hpp_walk_stack){address, walk->stack_end, live && !walk->check_all};
-    return (struct hpp_walk_stack){address, address + UNKNOWN_STACK_SPAN, 0};
+    return (struct hpp_walk_stack){
+        address, hpp_walk_on_own_stack(walk, address) ? walk->stack_end : address + UNKNOWN_STACK_SPAN, 0};
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------ */
@@ -31,7 +30,7 @@ static enum hpp_walk_end read_through_kernel(struct hpp_walker *w, uint64_t addr
 
     if (w->pair_at != pair || !pair) {
         w->pair_at = 0;
-        w->steps -= w->steps < CHECKED_READ_STEPS ? w->steps : CHECKED_READ_STEPS;
+        w->steps -= CHECKED_READ_STEPS;
         if (hpp_checked_read(pair, &w->pair[0], &w->pair[1]))
             return HPP_WALK_UNREADABLE;
         w->pair_at = pair;
@@ -66,7 +65,7 @@ static int register_value(const struct hpp_walker *w, const struct hpp_frame *fr
         *value = frame->sp;
     else if (number == HPP_ARCH_DWARF_FP && !frame->fp_lost)
         *value = frame->fp;
-    else if (w->depth == 0 && w->walk->context)
+    else if (w->is_leaf && w->walk->context)
         *value = hpp_arch_register(w->walk->context, number);
     else
         return 0;
@@ -175,7 +174,7 @@ enum hpp_walk_end hpp_walk_step_by_signal(struct hpp_walker *w, const struct hpp
         return end;
     /* another stack, or what only claims to be one: from now on each word is checked */
     if (interrupted.sp <= sp || interrupted.sp >= w->stack.end)
-        w->stack = hpp_walk_stack_of(w->walk, interrupted.sp, 0);
+        w->stack = hpp_walk_stack_of(w->walk, interrupted.sp);
     *frame = interrupted;
     return HPP_WALK_GOES_ON;
 }
@@ -192,7 +191,7 @@ enum hpp_walk_end hpp_walk_step_by_frame_pointer(struct hpp_walker *w, struct hp
     if (fp == walk->root_fp)
         return HPP_WALK_NO_FRAME;
     if (hpp_walk_on_own_stack(walk, fp) && !hpp_walk_on_own_stack(walk, frame->sp))
-        w->stack = hpp_walk_stack_of(walk, fp, 0); /* from an alternate stack back: it starts anew, checked */
+        w->stack = hpp_walk_stack_of(walk, fp); /* from an alternate stack back: it starts anew, checked */
     else if (fp % 8)
         return HPP_WALK_UNALIGNED;
     else if (fp < frame->sp)

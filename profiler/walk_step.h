@@ -22,20 +22,21 @@ struct hpp_walk_stack {
     int live; /* reading [from, end) directly is sound */
 };
 
+/* What is rarely used comes first: the rest is then near enough the frame pointer for short instructions. */
 struct hpp_walker {
-    const struct hpp_walk *walk;
-    struct hpp_walk_stack stack;
-    unsigned steps; /* left to do */
-    unsigned depth; /* of the present frame; 0 is the leaf */
-    unsigned untold;
-    const struct hpp_code_range *last; /* neighbouring frames often share one */
-    const struct hpp_segment *looked_for;
-    uint64_t looked_at;          /* where look_ahead is to go on */
-    struct hpp_walk_memo *memo;  /* being made; NULL: not wanted */
-    unsigned mark;               /* of the last walk: none below this has to be looked at */
     struct hpp_walk_known known; /* for a walk without a cache */
     uint64_t pair_at;            /* what was read through the kernel last */
     uint64_t pair[2];
+    const struct hpp_code_range *last; /* neighbouring frames often share one */
+    const struct hpp_segment *looked_for;
+    uint64_t looked_at; /* where look_ahead is to go on */
+    const struct hpp_walk *walk;
+    struct hpp_walk_stack stack;
+    int steps;   /* left to do */
+    int is_leaf; /* the present frame is the interrupted code's */
+    unsigned untold;
+    struct hpp_walk_memo *memo;                  /* being made; NULL: not wanted */
+    const struct hpp_walk_mark *mark, *mark_end; /* the last walk's that may be met yet */
 };
 
 static inline int hpp_walk_on_own_stack(const struct hpp_walk *walk, uint64_t address)
@@ -43,19 +44,23 @@ static inline int hpp_walk_on_own_stack(const struct hpp_walk *walk, uint64_t ad
     return address >= walk->stack_low && address < walk->stack_end;
 }
 
-/* The stack that ADDRESS, some stack pointer, is on. LIVE: it is the interrupted code's own. */
-struct hpp_walk_stack hpp_walk_stack_of(const struct hpp_walk *walk, uint64_t address, int live);
+/* The stack that ADDRESS, some stack pointer, is on; every word of it is checked. */
+struct hpp_walk_stack hpp_walk_stack_of(const struct hpp_walk *walk, uint64_t address);
 
 /* W at its first frame. What is only read after it was written is left as it is. */
 static inline void hpp_walker_init(struct hpp_walker *w, const struct hpp_walk *walk)
 {
     w->walk = walk;
-    w->stack = hpp_walk_stack_of(walk, walk->sp, 1);
+    w->stack = (struct hpp_walk_stack){walk->sp, walk->stack_end, 1};
+    if (walk->check_all || !hpp_walk_on_own_stack(walk, walk->sp))
+        w->stack = hpp_walk_stack_of(walk, walk->sp);
     w->steps = HPP_WALK_STEPS;
-    w->depth = w->untold = w->mark = 0;
+    w->is_leaf = 1;
+    w->untold = 0;
     w->last = NULL;
     w->looked_for = NULL;
     w->memo = NULL;
+    w->mark = w->mark_end = NULL;
     w->pair_at = 0;
 }
 
