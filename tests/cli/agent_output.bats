@@ -66,12 +66,12 @@ child() {
 @test "the writer is killed: the program runs on, the profile is readable" {
     agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/endings" last_thread 1.5 >out 3>&- &
     program=$!
-    for _ in {1..100}; do
-        writer=$(find /proc/[0-9]*/fd -lname "$PWD/x.pb" 2>/dev/null | head -1 | cut -d/ -f3)
-        [ -z "$writer" ] || break
+    for _ in {1..600}; do
         sleep 0.05
+        writer=$(find /proc/[0-9]*/fd -lname "$PWD/x.pb" 2>/dev/null | cut -d/ -f3)
+        # the program, too, holds the file for a moment, before anything is in it
+        [ ! -s x.pb ] || [ "$(wc -w <<<"$writer")" -ne 1 ] || break
     done
-    sleep 0.5
     kill -KILL "$writer"
     wait "$program"
     [ "$(cat out)" = $'before the end\nlast thread returns' ]

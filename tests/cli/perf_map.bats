@@ -6,10 +6,12 @@ load profiles
 
 setup() {
     hpprof_setup
-    make_profile hpprof.pb
+    PID=$$ # of nobody else: the file of that number in /tmp is ours
+    MAP=/tmp/perf-$PID.map
+    make_profile hpprof.pb $PID
 }
 
-teardown() { rm -f /tmp/perf-4711.map; }
+teardown() { rm -f "$MAP"; }
 
 @test "every moved byte has one name; symbols are clipped to the range" {
     hpprof perf-map hpprof.pb -o map
@@ -34,30 +36,30 @@ teardown() { rm -f /tmp/perf-4711.map; }
 
 @test "by default /tmp/perf-PID.map, replaced when it is ours" {
     hpprof perf-map hpprof.pb
-    grep -q ' beta$' /tmp/perf-4711.map
-    echo old >/tmp/perf-4711.map
+    grep -q ' beta$' "$MAP"
+    echo old >"$MAP"
     hpprof perf-map hpprof.pb
-    grep -q ' beta$' /tmp/perf-4711.map
+    grep -q ' beta$' "$MAP"
 }
 
 @test "no symbolic link is followed" {
     echo precious >target
-    ln -s "$PWD/target" /tmp/perf-4711.map
-    fails 1 "hpprof: /tmp/perf-4711.map is a symbolic link" hpprof perf-map hpprof.pb
+    ln -s "$PWD/target" "$MAP"
+    fails 1 "hpprof: $MAP is a symbolic link" hpprof perf-map hpprof.pb
     [ "$(cat target)" = precious ]
-    rm /tmp/perf-4711.map
-    ln -s "$PWD/nothing" /tmp/perf-4711.map
-    fails 1 "hpprof: /tmp/perf-4711.map is a symbolic link" hpprof perf-map hpprof.pb
+    rm "$MAP"
+    ln -s "$PWD/nothing" "$MAP"
+    fails 1 "hpprof: $MAP is a symbolic link" hpprof perf-map hpprof.pb
     [ ! -e nothing ]
     ln -s "$PWD/target" map
     fails 1 "hpprof: map is a symbolic link" hpprof perf-map hpprof.pb -o map
 }
 
 @test "another user's file stays" {
-    [ "$(id -u)" -eq 0 ] || skip "needs root to make another user's file"
-    : >/tmp/perf-4711.map
-    chown nobody /tmp/perf-4711.map
-    fails 1 "hpprof: /tmp/perf-4711.map belongs to another user" hpprof perf-map hpprof.pb
+    [ "$(id -u)" -eq 0 ] || skip "only root can give files away"
+    : >"$MAP"
+    chown nobody "$MAP"
+    fails 1 "hpprof: $MAP belongs to another user" hpprof perf-map hpprof.pb
     mkdir map
     fails 1 "hpprof: map is not a regular file" hpprof perf-map hpprof.pb -o map
 }
@@ -70,7 +72,7 @@ teardown() { rm -f /tmp/perf-4711.map; }
 }
 
 @test "more than one process" {
-    first_chunk two.pb "$IMAGE" 4800
+    first_chunk two.pb "$IMAGE" $((PID + 1))
     hpprof merge hpprof.pb two.pb -o all.pb
     fails 1 "hpprof: all.pb holds 2 processes" hpprof perf-map all.pb
 }

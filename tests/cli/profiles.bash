@@ -117,11 +117,11 @@ string_table: "hpprof.end cause=exit" duration_nanos: 10000000000 comment: [28, 
 END
 }
 
-# make_profile FILE: both chunks; the image is IMAGE, made if it is not there.
+# make_profile FILE [PID]: both chunks; the image is IMAGE, made if it is not there.
 make_profile() {
     IMAGE=${IMAGE:-$PWD/image.so}
     [ -e "$IMAGE" ] || make_image "$IMAGE"
-    first_chunk "$1" "$IMAGE"
+    first_chunk "$1" "$IMAGE" "${2:-4711}"
     second_chunk "$1"
 }
 

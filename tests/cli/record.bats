@@ -114,9 +114,17 @@ summary() { grep -Ei -e "$1" err; }
 }
 
 @test "Ctrl-C ends the command and still writes the file" {
-    status=0
-    env --default-signal=INT timeout --preserve-status -s INT 2 \
-        "$HPPROF_COMMAND" record -o x.pb -F 997 -- "$PROGRAMS/endless" >out 2>err </dev/null || status=$?
+    local pid status=0
+    set -m # a group of its own, to which a terminal sends the signal
+    env --default-signal=INT "$HPPROF_COMMAND" record -o x.pb -F 997 -- "$PROGRAMS/endless" >out 2>err </dev/null 3>&- &
+    pid=$!
+    set +m
+    for _ in {1..600}; do
+        ! grep -qx 'a second' out || break
+        sleep 0.1
+    done
+    kill -INT -- -$pid
+    wait $pid || status=$?
     cat err
     [ "$status" -eq 130 ]
     check "$(hpprof flamegraph --folded x.pb | folded_weight 'spin$')" '>=' 500

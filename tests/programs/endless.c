@@ -1,4 +1,4 @@
-/* Uses CPU until a signal ends it.
+/* Uses CPU until a signal ends it; prints `a second` when it has used that much.
  * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls */
 #include "burn.h"
 #include <stdio.h>
@@ -7,7 +7,8 @@ BURN_FUNCTION(spin, 3)
 
 int main(void)
 {
-    puts("started");
+    spin(1);
+    puts("a second");
     fflush(stdout);
     for (;;)
         spin(1);
