@@ -65,7 +65,7 @@ deps() { TEST_USER=$1 PATH=$PWD/bin "$ROOT/scripts/deps.sh" build >out 2>&1; }
     build=$(dirname "$AGENT")
     # -o all: what other tests run meanwhile is not built again, though BUILD may be spelled in another way
     make -C "$ROOT" -o all BUILD="$build" DESTDIR="$PWD/stage dir" PREFIX=/usr install
-    "stage dir/usr/bin/hpprof" record -F 997 -o x.pb -- "$PROGRAMS/shares_fixed" 0.2
+    "stage dir/usr/bin/hpprof" record -F 997 -o x.pb -- "$PROGRAMS/shares_fixed" 0.4
     check "$(profile_samples x.pb)" '>' 0
     make -C "$ROOT" BUILD="$build" DESTDIR="$PWD/stage dir" PREFIX=/usr uninstall
     [ -z "$(find "stage dir" ! -type d)" ]

@@ -16,12 +16,11 @@ setup_file() {
 
 setup() {
     cd "$BATS_FILE_TMPDIR" || return
-    export PPROF_TMPDIR=$PWD GOTOOLCHAIN=local GOPROXY=off GOFLAGS=
 }
 
 # agrees FILE: total nanoseconds and the first ten functions, with flat and cumulative nanoseconds
 agrees() {
-    go tool pprof -top -unit=ns -sample_index=cpu -nodecount=10 -nodefraction=0 "$1" >top 2>err || {
+    go_pprof -top -unit=ns -sample_index=cpu -nodecount=10 -nodefraction=0 "$1" >top 2>err || {
         cat err
         return 1
     }
@@ -49,6 +48,6 @@ agrees() {
 }
 
 @test "the samples too: the same total count" {
-    go tool pprof -top -sample_index=samples -nodecount=10 raw.pb 2>/dev/null | tee top
+    go_pprof -top -sample_index=samples -nodecount=10 raw.pb 2>/dev/null | tee top
     [ "$(sed -n 's/.* of \([0-9]*\) total.*/\1/p' top)" -eq "$(jq .total_samples raw.json)" ]
 }

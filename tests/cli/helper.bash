@@ -64,6 +64,15 @@ profile_samples() {
         END { print n + 0 }'
 }
 
+# profile_unsampled FILE: as many samples as it says that it has none for. The kernel looks at CPU timers at its
+# ticks; on a crowded processor a thread may run, and end, between them.
+profile_unsampled() {
+    profile_comments "$1" | sed -n '/^hpprof.lost /p' | comment_field unsampled | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# profile_told FILE: the weight of all its samples, and of those that it says it lacks.
+profile_told() { echo $(($(profile_samples "$1") + $(profile_unsampled "$1"))); }
+
 # folded_share REGEX: of folded stacks on standard input, the per cent of weight whose line matches.
 folded_share() {
     awk -v regex="$1" '{ weight = $NF; sub(/ [0-9]+$/, ""); all += weight; if ($0 ~ regex) hit += weight }
@@ -89,6 +98,12 @@ same() { cmp -s "$1" "$2" || { diff -u -- "$1" "$2" | head -40; return 1; }; }
 
 # huge_pages_on: whether the kernel gives huge pages on madvise.
 huge_pages_on() { grep -q '\[madvise\]\|\[always\]' /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null; }
+
+# go_pprof ARGUMENT…: Go's reader; it writes nothing outside the tests' own folder and asks no network.
+go_pprof() {
+    HOME=$BATS_RUN_TMPDIR XDG_CACHE_HOME='' XDG_CONFIG_HOME='' PPROF_TMPDIR=$PWD GOTOOLCHAIN=local GOPROXY=off GOFLAGS='' \
+        go tool pprof "$@"
+}
 
 # wait_profiles DIRECTORY COUNT: until that many profiles below DIRECTORY are complete. Writers outlive
 # their programs, by little.

@@ -94,7 +94,7 @@ all_huge() {
 
 @test "the profile tells of each range: backend, KiB asked, KiB truly huge, ms" {
     agent HPPROF_REMAP=anon HPPROF_FREQ=997 HPPROF_OUT="$PWD/moved.pb" LD_PRELOAD="$AGENT $PROGRAMS/big_dso" \
-        "$PROGRAMS/shares_fixed" 0.2
+        "$PROGRAMS/shares_fixed" 0.4
     profile_comments moved.pb | tee comments
     grep -E '^hpprof.remap backend=anon start=0x[0-9a-f]+ end=0x[0-9a-f]+ asked_kib=[0-9]+ huge_kib=[0-9]+ ms=[0-9.]+ image=/.*/shares_fixed$' comments
     grep -E '^hpprof.remap backend=anon .* image=/.*/big_dso$' comments
@@ -107,7 +107,7 @@ all_huge() {
     offset=$(readelf -lW "$PROGRAMS/shares_fixed" | awk '$1 == "LOAD" && / R E / { print $2 }')
     id=$(readelf -n "$PROGRAMS/shares_fixed" | sed -n 's/.*Build ID: //p')
     for remap in off anon; do
-        agent HPPROF_REMAP=$remap HPPROF_FREQ=997 HPPROF_OUT="$PWD/$remap.pb" "$PROGRAMS/shares_fixed" 0.2
+        agent HPPROF_REMAP=$remap HPPROF_FREQ=997 HPPROF_OUT="$PWD/$remap.pb" "$PROGRAMS/shares_fixed" 0.4
         profile_mappings $remap.pb | tee $remap.mappings
         [ "$(head -1 $remap.mappings)" = "$((offset)) $id $PROGRAMS/shares_fixed" ]
         [ "$(grep -c "/shares_fixed\$" $remap.mappings)" -eq 1 ]

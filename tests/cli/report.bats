@@ -110,12 +110,11 @@ END
 
 @test "go tool pprof reads it, and agrees" {
     deep_profile deep.pb
-    export PPROF_TMPDIR=$PWD GOTOOLCHAIN=local GOPROXY=off GOFLAGS=
-    go tool pprof -top -sample_index=samples -nodefraction=0 deep.pb >top 2>err || { cat err; false; }
+    go_pprof -top -sample_index=samples -nodefraction=0 deep.pb >top 2>err || { cat err; false; }
     cat top
     [ "$(awk '$6 == "[truncated]" { print $4 }' top)" -eq 146 ]
     [ "$(awk '$6 == "serve" { print $4 }' top)" -eq 708 ]
-    go tool pprof -comments deep.pb 2>/dev/null | grep -q '^hpprof.no_table reason='
+    go_pprof -comments deep.pb 2>/dev/null | grep -q '^hpprof.no_table reason='
 }
 
 @test "a process that still runs is said to" {

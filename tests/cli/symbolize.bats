@@ -65,7 +65,7 @@ setup() {
 @test "go tool pprof reads it" {
     hpprof symbolize hpprof.pb -o named.pb.gz
     mv "$IMAGE" gone
-    PPROF_TMPDIR=$PWD GOTOOLCHAIN=local go tool pprof -top -unit=ms named.pb.gz >out 2>err || { cat err; false; }
+    go_pprof -top -unit=ms named.pb.gz >out 2>err || { cat err; false; }
     cat out
     grep -q '^ *50ms *50.00% .* 90ms 90.00%  beta$' out
     grep -q '30ms .* alpha$' out

@@ -31,7 +31,7 @@ sampled() {
     same plain.out "$remap.out"
     same /dev/null "$remap.err"
     profile_folded "$remap.pb" >"$remap.folded"
-    check "$(profile_samples "$remap.pb")" '>=' 100
+    check "$(profile_told "$remap.pb")" '>=' 100
 }
 
 # edges PROFILE OWN EDGE…: between functions whose names match OWN there are no calls but those EDGEs
@@ -149,7 +149,7 @@ chain='drive>alpha drive>beta alpha>alpha_step alpha_step>alpha_work beta>beta_w
     local depth
     for depth in 100 5000 10000 1000000; do
         rm -f off.pb
-        sampled off unwind_frames deep 0.3 $depth
+        sampled off unwind_frames deep 0.4 $depth
         edges off "$frames|deep_start" 'deep_start>descend descend>descend descend>beta_work beta_work>*'
         awk -v depth=$depth '{
             weight = $NF; sub(/ [0-9]+$/, ""); all += weight
@@ -168,7 +168,7 @@ chain='drive>alpha drive>beta alpha>alpha_step alpha_step>alpha_work beta>beta_w
     local depth
     for depth in 16 50; do
         rm -f off.pb
-        HPPROF_DEPTH=$depth sampled off unwind_frames deep 0.3 1000
+        HPPROF_DEPTH=$depth sampled off unwind_frames deep 0.4 1000
         awk -v depth=$depth '{
             weight = $NF; sub(/ [0-9]+$/, ""); all += weight
             if (/^deep_start;descend;/ && /;\[truncated\];descend;/ && split($0, frame, ";") == depth)

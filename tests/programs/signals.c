@@ -34,14 +34,17 @@ static int run_handler(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, seen;
     struct itimerval timer = {{0, 20000}, {0, 20000}};
+    double expected = 0;
     work(budget_seconds);
     sigaction(SIGPROF, &action, NULL);
     setitimer(ITIMER_PROF, &timer, NULL);
-    work(4 * budget_seconds);
+    do { /* the kernel looks at its ticks alone: a little time may have none */
+        work(4 * budget_seconds);
+        expected += 4 * budget_seconds * 50;
+    } while (caught < expected / 10 && expected < 100 * budget_seconds * 50);
     memset(&timer, 0, sizeof(timer));
     setitimer(ITIMER_PROF, &timer, NULL);
     sigaction(SIGPROF, NULL, &seen);
-    double expected = 4 * budget_seconds * 50;
     printf("its own handler stands: %d\n", seen.sa_handler == on_signal);
     printf("its own timer's signals: %s\n", caught < expected / 10  ? "lost"
                                             : caught > 2 * expected ? "too many"
