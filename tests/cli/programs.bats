@@ -13,10 +13,10 @@ setup() {
 # prints does not depend on how long it works.
 plain_and_agent() {
     local status=0
-    timeout -k 1 60 "$PROGRAMS/$1" "$2" 0.02 >plain.out 2>plain.err || status=$?
+    timeout -k 1 100 "$PROGRAMS/$1" "$2" 0.02 >plain.out 2>plain.err || status=$?
     echo "$status" >plain.status
     status=0
-    timeout -k 1 60 env LD_PRELOAD="$AGENT" HPPROF_OUT="$PWD/profiles/%e.%p.pb" HPPROF_FREQ=997 \
+    timeout -k 1 100 env LD_PRELOAD="$AGENT" HPPROF_OUT="$PWD/profiles/%e.%p.pb" HPPROF_FREQ=997 \
         "$PROGRAMS/$1" "$2" 0.4 >out 2>err || status=$?
     echo "$status" >status
     same plain.status status
