@@ -245,9 +245,14 @@ bench: deps  ## measure what profiling costs (about four minutes)
 bench-unwind: deps-test  ## measure what walking by unwind tables costs (about five minutes)
 	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs $(BENCH_UNWIND:%.c=$(OUT)/%)
 	@bench/unwind.sh $(BUILD)
+bench-roots: deps-programs  ## which share of stock programs' stacks reach their root (about five minutes)
+	@+$(MAKE) --no-print-directory $(JOBS) all
+	@bench/unwind_programs.sh $(BUILD)
 
 deps:       ## install what the build needs, if anything is missing
 	@scripts/deps.sh build
+deps-programs:
+	@scripts/deps.sh programs
 deps-test:  ## install what the tests need, if anything is missing
 	@scripts/deps.sh test
 
@@ -274,8 +279,9 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "  V=asan|tsan|cov|fuzz builds the command and the unit tests in build/V with that instrumentation"
 
-.PHONY: all agent tools programs bench-programs unwind-programs unwind-check unit test run-tests demo bench bench-unwind deps deps-test fuzz run-fuzz \
-        check-layers check-agent lint install uninstall clean help FORCE
+.PHONY: all agent tools programs bench-programs unwind-programs unwind-check unit test run-tests demo bench \
+        bench-unwind bench-roots deps deps-test deps-programs fuzz run-fuzz check-layers check-agent lint \
+        install uninstall clean help FORCE
 # Objects stay: nothing that make made on its way to a test is temporary.
 .SECONDARY:
 -include $(AGENT_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TARGET_OBJ:.o=.d) $(PROG_BIN:=.d)

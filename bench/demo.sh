@@ -5,6 +5,8 @@ set -eu
 build=${1:?usage: demo.sh BUILD}
 here=$(dirname "$0")
 hpprof=$build/hpprof
+HPPROF_CACHE=$(realpath "$build")/demo-cache # unwind tables, for the next time
+export HPPROF_CACHE
 
 # show PROFILE: what was measured
 show() {
@@ -36,3 +38,4 @@ echo
 echo "== hpprof, reading the symbols of every ELF file in /usr/lib =="
 "$hpprof" record -o "$build/demo-elf.pb" -- "$hpprof" symbolize "$build/demo-elf.in" -o "$build/demo-elf.out"
 show "$build/demo-elf.pb"
+echo "tables       $HPPROF_CACHE"

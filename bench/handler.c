@@ -78,11 +78,31 @@ static int set_up(void)
     return 0;
 }
 
+/* A line of the table; what is above EMPTY is taken within each round, and so is its spread. */
+static void print(const char *name, const double *ns, const double *empty, size_t rounds)
+{
+    double *each = calloc(rounds, sizeof *each), ratio;
+    struct spread above;
+
+    printf("  %-12s %8.0f ns", name, spread_of(memcpy(each, ns, rounds * sizeof *each), rounds).median);
+    for (size_t i = 0; i < rounds; i++)
+        each[i] = ns[i] / empty[i];
+    ratio = spread_of(each, rounds).median;
+    for (size_t i = 0; i < rounds; i++)
+        each[i] = ns[i] - empty[i];
+    above = spread_of(each, rounds);
+    if (ns != empty)
+        printf(" %+9.0f ns  %6.3f  %6.0f..%-6.0f %6.0f..%.0f", above.median, ratio, above.first, above.third,
+               above.low, above.high);
+    putchar('\n');
+    free(each);
+}
+
 int main(int argc, char **argv)
 {
     size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 101;
     unsigned depth = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 20;
-    double *ns[WAYS], *above = calloc(rounds, sizeof *above);
+    double *ns[WAYS];
 
     if (!rounds || depth < 2 || set_up()) {
         fputs("handler: cannot set up (usage: handler [ROUNDS] [DEPTH of 2 or more])\n", stderr);
@@ -102,20 +122,10 @@ int main(int argc, char **argv)
                 records_bad);
         return 1;
     }
-    for (int way = 1; way < WAYS; way++) {
-        struct spread spread;
-        for (size_t i = 0; i < rounds; i++)
-            above[i] = ns[way][i] - ns[0][i];
-        spread = spread_of(above, rounds);
-        printf("  %-14s %.0f ns a signal above an empty handler  (quartiles %.0f..%.0f, all %.0f..%.0f, "
-               "%zu pairs of %d signals)\n",
-               ways[way], spread.median, spread.first, spread.third, spread.low, spread.high, rounds,
-               BATCH * BATCHES);
-        for (size_t i = 0; i < rounds; i++)
-            above[i] = ns[way][i] / ns[0][i];
-        printf("  %-14s ratio %.3f\n", "", spread_of(above, rounds).median);
-    }
-    printf("  %-14s median %.0f ns a signal, sent by the thread itself\n", ways[0],
-           spread_of(ns[0], rounds).median);
+    printf("  %-12s %11s %12s  %6s  %-14s %s\n", "a signal", "median", "above empty", "ratio",
+           " quartiles, ns", " all, ns");
+    for (int way = 0; way < WAYS; way++)
+        print(ways[way], ns[way], ns[0], rounds);
+    printf("  (medians of %zu rounds of %d signals that the thread sends itself)\n", rounds, BATCH * BATCHES);
     return 0;
 }

@@ -87,24 +87,26 @@ static const char *unit_of(double *seconds)
     return scale == 1 ? "s" : scale == 1e3 ? "ms" : "us";
 }
 
-static void print(const struct variant *variant, const struct variant *base, size_t rounds, const char *what)
+/* A line of the table: the median, then what is taken within each round: ratios to BASE, differences. */
+static void print(const struct variant *variant, const struct variant *base, size_t rounds)
 {
-    double *ratios = calloc(rounds, sizeof *ratios), median, difference;
-    struct spread spread;
+    double *each = calloc(rounds, sizeof *each), median;
+    struct spread ratio;
     const char *unit;
 
-    for (size_t i = 0; i < rounds; i++)
-        ratios[i] = variant->seconds[i] - base->seconds[i];
-    difference = spread_of(ratios, rounds).median;
-    for (size_t i = 0; i < rounds; i++)
-        ratios[i] = variant->seconds[i] / base->seconds[i];
-    spread = spread_of(ratios, rounds);
-    free(ratios);
-    printf("  %-14s %s time / %s: %.3f  (quartiles %.3f..%.3f, all %.3f..%.3f, %zu pairs)", variant->name,
-           what, base->name, spread.median, spread.first, spread.third, spread.low, spread.high, rounds);
-    median = spread_of(variant->seconds, rounds).median;
+    median = spread_of(memcpy(each, variant->seconds, rounds * sizeof *each), rounds).median;
     unit = unit_of(&median);
-    printf("; median %.3f %s, difference %.3f ms\n", median, unit, difference * 1e3);
+    printf("  %-12s %8.3f %-2s", variant->name, median, unit);
+    for (size_t i = 0; i < rounds; i++)
+        each[i] = variant->seconds[i] / base->seconds[i];
+    ratio = spread_of(each, rounds);
+    for (size_t i = 0; i < rounds; i++)
+        each[i] = (variant->seconds[i] - base->seconds[i]) * 1e3;
+    if (variant != base)
+        printf(" %+9.3f ms  %6.3f  %6.3f..%-6.3f %6.3f..%.3f", spread_of(each, rounds).median, ratio.median,
+               ratio.first, ratio.third, ratio.low, ratio.high);
+    putchar('\n');
+    free(each);
 }
 
 static bool is_assignment(const char *word)
@@ -147,8 +149,6 @@ int main(int argc, char **argv)
     int count = argc > 3 ? parse(argv + 3, variants) : 0;
     size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
     bool wall = argc > 2 && !strcmp(argv[2], "wall");
-    double base;
-    const char *unit;
 
     if (count < 2 || !rounds || (!wall && strcmp(argv[2], "cpu"))) {
         fputs("usage: pairs ROUNDS cpu|wall NAME [VARIABLE=VALUE...] [WORD...] : NAME ... [-- WORD...]\n",
@@ -165,10 +165,10 @@ int main(int argc, char **argv)
             struct variant *variant = &variants[(round + (size_t)i) % (size_t)count];
             variant->seconds[round] = run(variant, wall);
         }
-    for (int i = 1; i < count; i++)
-        print(&variants[i], &variants[0], rounds, argv[2]);
-    base = spread_of(variants[0].seconds, rounds).median;
-    unit = unit_of(&base);
-    printf("  %-14s median %.3f %s\n", variants[0].name, base, unit);
+    printf("  %-12s %11s %12s  %6s  %-14s %s\n", wall ? "wall clock" : "CPU time", "median", "difference",
+           "ratio", " quartiles", " all");
+    for (int i = 0; i < count; i++)
+        print(&variants[i], &variants[0], rounds);
+    printf("  (differences and ratios to %s, medians of %zu pairs)\n", variants[0].name, rounds);
     return 0;
 }

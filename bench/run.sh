@@ -10,7 +10,8 @@ work=$build/bench/work
 rm -rf "$work"
 mkdir -p "$work/99" "$work/997"
 
-# The profiles of the programs under test go to a folder of their own.
+# The profiles of the programs under test, and their tables, go to folders of their own.
+export HPPROF_CACHE=$work/cache
 profiled() { echo "LD_PRELOAD=$agent HPPROF_OUT=$work/$1/%e.%p.pb HPPROF_REMAP=off HPPROF_FREQ=$1"; }
 
 echo "machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"

@@ -238,7 +238,7 @@ static void report_libunwind(double **ns, size_t rounds, double *each, int bound
 {
     double cursor = ratio(ns, CURSOR, rounds, each), backtrace = ratio(ns, BACKTRACE, rounds, each);
 
-    no_bound("the walk alone, in a handler like libunwind's", above(ns, WALK, rounds, each));
+    no_bound("the walk alone, ns a frame", above(ns, WALK, rounds, each));
     no_bound("libunwind's cursor, ns a frame", above(ns, CURSOR, rounds, each));
     no_bound("unw_backtrace, ns a frame", above(ns, BACKTRACE, rounds, each));
     if (bounded) {
@@ -263,10 +263,9 @@ static void bench_again(unsigned frames, size_t rounds, double **ns, double *eac
             enum way way = (enum way)((round + i) % WAYS);
             ns[way][round] = measure_again(way, &chain);
         }
-    printf(
-        "The same stack again, %u frames (medians of %zu rounds of %d signals; an empty handler: %.0f ns):\n",
-        depth, rounds, BATCH * BATCHES,
-        spread_of(memcpy(each, ns[EMPTY], rounds * sizeof *each), rounds).median);
+    memcpy(each, ns[EMPTY], rounds * sizeof *each);
+    printf("The same stack again, %u frames (an empty handler: %.0f ns a signal):\n", depth,
+           spread_of(each, rounds).median);
     at_most("by tables, ns a frame", above(ns, TABLES, rounds, each), 15);
     no_bound("by frame pointers, ns a frame", above(ns, FRAME_POINTERS, rounds, each));
     report_libunwind(ns, rounds, each, 1);
@@ -289,8 +288,7 @@ static void bench_cold(size_t rounds, double **ns, double *each, uint64_t *seed)
             ns[way][round] = measure_cold(way, chains);
         }
     }
-    printf("%d stacks of %u frames, each once, in random order (medians of %zu rounds):\n", COLD_STACKS,
-           depth, rounds);
+    printf("%d stacks of %u frames, each once, in random order:\n", COLD_STACKS, depth);
     at_most("by tables, ns a frame", above(ns, TABLES, rounds, each), 60);
     report_libunwind(ns, rounds, each, 0);
     free(chains);

@@ -4,21 +4,19 @@
 
 #include <stdio.h>
 
+static inline void no_bound(const char *what, double value)
+{
+    printf("  %-48s %9.2f\n", what, value);
+}
+
 static inline void at_most(const char *what, double value, double bound)
 {
-    printf("  %-44s %10.2f  must be at most %g: %s\n", what, value, bound,
-           value <= bound ? "holds" : "MISSED");
+    printf("  %-48s %9.2f  at most %-5g %s\n", what, value, bound, value <= bound ? "ok" : "MISSED");
 }
 
 static inline void at_least(const char *what, double value, double bound)
 {
-    printf("  %-44s %10.2f  must be at least %g: %s\n", what, value, bound,
-           value >= bound ? "holds" : "MISSED");
-}
-
-static inline void no_bound(const char *what, double value)
-{
-    printf("  %-44s %10.2f\n", what, value);
+    printf("  %-48s %9.2f  at least %-4g %s\n", what, value, bound, value >= bound ? "ok" : "MISSED");
 }
 
 #endif

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Finds what is missing to build (deps.sh build), to test (deps.sh test) or to lint (deps.sh lint), and
-# installs the Debian packages by name: as root, or with sudo. Elsewhere it prints the one command to type
-# and exits 1. Nothing missing: no network use.
+# Finds what is missing to build (deps.sh build), to test (deps.sh test), to lint (deps.sh lint) or to walk the
+# stacks of stock programs (deps.sh programs), and installs the Debian packages by name: as root, or with sudo.
+# Elsewhere it prints the one command to type and exits 1. Nothing missing: no network use.
 set -u
 
 # package, then how to see that it is there: a command, a pkg-config module, or a header
@@ -36,11 +36,26 @@ clang-format         command clang-format
 shellcheck           command shellcheck
 libcmocka-dev        module  cmocka
 "
+# bench/workloads.bash
+program_needs="$build_needs
+g++                  command g++
+clang                command clang++
+python3              command python3
+perl                 command perl
+xz-utils             command xz
+sqlite3              command sqlite3
+openssl              command openssl
+git                  command git
+gzip                 command gzip
+mariadb-server-core  command mariadbd
+mariadb-client-core  command mariadb
+sysbench             command sysbench
+"
 
 # there KIND NAME: is it on this machine?
 there() {
     case $1 in
-    command) command -v "$2" ;;
+    command) PATH=$PATH:/usr/sbin command -v "$2" ;;
     module) pkg-config --exists "$2" ;;
     header) echo "#include <$2>" | cc -E - ;;
     esac >/dev/null 2>&1
@@ -56,8 +71,9 @@ case ${1-} in
 build) needs=$build_needs ;;
 test) needs=$test_needs ;;
 lint) needs=$lint_needs ;;
+programs) needs=$program_needs ;;
 *)
-    echo "usage: deps.sh build|test|lint" >&2
+    echo "usage: deps.sh build|test|lint|programs" >&2
     exit 2
     ;;
 esac
