@@ -96,15 +96,15 @@ static void print(const struct variant *variant, const struct variant *base, siz
 
     median = spread_of(memcpy(each, variant->seconds, rounds * sizeof *each), rounds).median;
     unit = unit_of(&median);
-    printf("  %-12s %8.3f %-2s", variant->name, median, unit);
+    printf("  %-13s %8.3f %s", variant->name, median, unit);
     for (size_t i = 0; i < rounds; i++)
         each[i] = variant->seconds[i] / base->seconds[i];
     ratio = spread_of(each, rounds);
     for (size_t i = 0; i < rounds; i++)
         each[i] = (variant->seconds[i] - base->seconds[i]) * 1e3;
     if (variant != base)
-        printf(" %+9.3f ms  %6.3f  %6.3f..%-6.3f %6.3f..%.3f", spread_of(each, rounds).median, ratio.median,
-               ratio.first, ratio.third, ratio.low, ratio.high);
+        printf("%*s%+10.3f ms  %6.3f  %6.3f..%-6.3f %6.3f..%.3f", unit[1] ? 1 : 2, "",
+               spread_of(each, rounds).median, ratio.median, ratio.first, ratio.third, ratio.low, ratio.high);
     putchar('\n');
     free(each);
 }
@@ -165,7 +165,7 @@ int main(int argc, char **argv)
             struct variant *variant = &variants[(round + (size_t)i) % (size_t)count];
             variant->seconds[round] = run(variant, wall);
         }
-    printf("  %-12s %11s %12s  %6s  %-14s %s\n", wall ? "wall clock" : "CPU time", "median", "difference",
+    printf("  %-13s %11s %13s  %6s  %-14s %s\n", wall ? "wall clock" : "CPU time", "median", "difference",
            "ratio", " quartiles", " all");
     for (int i = 0; i < count; i++)
         print(&variants[i], &variants[0], rounds);

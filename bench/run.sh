@@ -11,7 +11,7 @@ rm -rf "$work"
 mkdir -p "$work/99" "$work/997"
 
 # The profiles of the programs under test, and their tables, go to folders of their own.
-export HPPROF_CACHE=$work/cache
+export HPPROF_CACHE="$work/cache"
 profiled() { echo "LD_PRELOAD=$agent HPPROF_OUT=$work/$1/%e.%p.pb HPPROF_REMAP=off HPPROF_FREQ=$1"; }
 
 echo "machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"

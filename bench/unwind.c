@@ -264,7 +264,7 @@ static void bench_again(unsigned frames, size_t rounds, double **ns, double *eac
             ns[way][round] = measure_again(way, &chain);
         }
     memcpy(each, ns[EMPTY], rounds * sizeof *each);
-    printf("The same stack again, %u frames (an empty handler: %.0f ns a signal):\n", depth,
+    printf("\nThe same stack again, %u frames (an empty handler: %.0f ns a signal):\n", depth,
            spread_of(each, rounds).median);
     at_most("by tables, ns a frame", above(ns, TABLES, rounds, each), 15);
     no_bound("by frame pointers, ns a frame", above(ns, FRAME_POINTERS, rounds, each));
@@ -288,7 +288,7 @@ static void bench_cold(size_t rounds, double **ns, double *each, uint64_t *seed)
             ns[way][round] = measure_cold(way, chains);
         }
     }
-    printf("%d stacks of %u frames, each once, in random order:\n", COLD_STACKS, depth);
+    printf("\n%d stacks of %u frames, each once, in random order:\n", COLD_STACKS, depth);
     at_most("by tables, ns a frame", above(ns, TABLES, rounds, each), 60);
     report_libunwind(ns, rounds, each, 0);
     free(chains);

@@ -9,7 +9,7 @@ rm -rf "$work"
 mkdir -p "$work/out"
 
 # The profiles of the programs under test, and their tables, go to folders of their own.
-export HPPROF_CACHE=$work/cache
+export HPPROF_CACHE="$work/cache"
 profiled() { echo "LD_PRELOAD=$agent HPPROF_UNWIND=$1 HPPROF_OUT=$work/out/%e.%p.pb HPPROF_REMAP=off HPPROF_FREQ=997"; }
 
 # column FILE N: of the line for `auto` in what pairs printed, that word

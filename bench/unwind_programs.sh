@@ -44,7 +44,7 @@ for name in "${names[@]}"; do
     read -r samples auto <<<"$(reached auto)"
     read -r _ fp <<<"$(reached fp)"
     verdict=
-    awk "BEGIN { exit !($auto < 99) }" && status=1 verdict='MISSED: at least 99 %'
-    printf '%-10s %9d %10.2f %% %16.2f %%  %s\n' "$name" "$samples" "$auto" "$fp" "$verdict"
+    awk "BEGIN { exit !($auto < 99) }" && status=1 verdict='  MISSED: at least 99 %'
+    printf '%-10s %9d %10.2f %% %16.2f %%%s\n' "$name" "$samples" "$auto" "$fp" "$verdict"
 done
 exit $status
