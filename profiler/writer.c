@@ -117,8 +117,8 @@ static uint64_t memory_size(const char *path)
     return size;
 }
 
-/* Whether the target's memory has the size of ours: one look can fall between two changes. */
-static int has_same_size(void)
+/* The size of the target's memory. */
+static uint64_t target_size(void)
 {
     char path[64];
     struct hpp_text text = HPP_TEXT(path);
@@ -126,8 +126,14 @@ static int has_same_size(void)
     hpp_text_put(&text, "/proc/");
     hpp_text_put_number(&text, (uint64_t)hpp_writer.target);
     hpp_text_put(&text, "/stat");
+    return memory_size(path);
+}
+
+/* Whether the target's memory has the size of ours: one look can fall between two changes. */
+static int has_same_size(void)
+{
     for (int tries = 0; tries < 5; tries++)
-        if (memory_size(path) == memory_size("/proc/self/stat"))
+        if (target_size() == memory_size("/proc/self/stat"))
             return 1;
     return 0;
 }
@@ -199,8 +205,8 @@ static const char *end_cause(void)
     }
     if (!target_execed())
         return NULL;
-    /* a dying process lets go of its memory a moment before its end can be seen */
-    return target_died(20 * MS) ? "died" : "exec";
+    /* a dying process lets go of its memory before its end can be seen, on a busy machine long before */
+    return target_died(writer->proc_is_ours && !target_size() ? 900 * MS : 20 * MS) ? "died" : "exec";
 }
 
 /* Sleeps for at most NS, or until the target wants something, execs, or its main thread exits. */
