@@ -5,7 +5,7 @@ load helper
 
 setup() {
     hpprof_setup
-    perf record -e cpu-clock -o probe.data -- true >probe 2>&1 || skip "perf cannot run: $(head -1 probe)"
+    perf record -N -e cpu-clock -o probe.data -- true >probe 2>&1 || skip "perf cannot run: $(head -1 probe)"
     huge_pages_on || skip "transparent huge pages are off"
 }
 
@@ -24,7 +24,7 @@ names() { perf report -i perf.data --stdio -g none --sort symbol 2>/dev/null; }
         sleep 0.1
     done
     grep -qa 'hpprof.remap ' x.pb
-    perf record -e cpu-clock -F 500 -g -p "$pid" -o perf.data -- sleep 1.5
+    perf record -N -e cpu-clock -F 500 -g -p "$pid" -o perf.data -- sleep 1.5
     rm -f "/tmp/perf-$pid.map"
     names >without
     lacks without '(alpha|beta|gamma)_work'
