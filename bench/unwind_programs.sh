@@ -27,7 +27,7 @@ reached() {
         END { printf "%d %.2f", all, all ? 100 * good / all : 0 }'
 }
 
-echo 'Share of CPU samples whose stack reaches its thread'"'"'s root (997 Hz, tables in the cache):'
+echo "CPU samples (997 Hz) whose stack reaches its thread's root, tables in the cache:"
 status=0
 printf '%-10s %9s %12s %18s\n' program samples 'by tables' 'by frame pointers'
 read -ra names <<<"${*:-$WORKLOADS}"
