@@ -14,7 +14,7 @@ teardown() {
     exec 7>&-
     [ -n "$target" ] || return 0
     kill -CONT "$target" 2>/dev/null || return 0
-    for _ in {1..20}; do
+    for _ in {1..100}; do
         kill -0 "$target" 2>/dev/null || break
         sleep 0.05
     done
@@ -28,7 +28,7 @@ start() {
     "$@" <stdin >target.out 2>target.err 7>&- 3>&- &
     target=$!
     exec 7>stdin
-    for _ in {1..200}; do
+    for _ in {1..1200}; do
         grep -q ready target.out && return
         sleep 0.05
     done
@@ -201,8 +201,8 @@ traceable() { strace -o /dev/null true 2>/dev/null || skip "ptrace is not possib
     traceable
     start "$PROGRAMS/sleepers"
     kill -STOP "$target"
-    for _ in {1..100}; do
-        ! grep -q '^State:.*T (stopped)' "/proc/$target/status" || break
+    for _ in {1..500}; do
+        [ "$(cat /proc/"$target"/task/*/status | grep -c '^State:.*T (stopped)')" -lt 11 ] || break
         sleep 0.02
     done
     for _ in {1..5}; do
@@ -222,7 +222,7 @@ traceable() { strace -o /dev/null true 2>/dev/null || skip "ptrace is not possib
 @test "a thread that nothing can stop: told, the others are there" {
     traceable
     start "$PROGRAMS/vfork_parent"
-    for _ in {1..100}; do
+    for _ in {1..500}; do
         ! grep -q '^State:.*D (' "/proc/$target/status" || break
         sleep 0.02
     done

@@ -6,10 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static volatile int sink;
+static volatile int sink, began;
 
 static __attribute__((noinline)) void waiting_leaf(void)
 {
+    began = 1;
     for (;;)
         pause();
 }
@@ -29,6 +30,8 @@ int main(void)
 
     if (pthread_create(&thread, NULL, waiting, NULL))
         return 1;
+    while (!began)
+        usleep(1000);
     child = vfork();
     if (child == 0) {
         if (write(1, "ready\n", 6) != 6)
