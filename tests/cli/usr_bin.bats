@@ -30,6 +30,8 @@ setup_file() {
     local all step i name
     hpprof_setup
     cd "$BATS_FILE_TMPDIR" || return
+    mkdir home
+    export HOME=$BATS_FILE_TMPDIR/home # what they leave there is no matter
     find /usr/bin -maxdepth 1 -type f -perm -001 ! -perm /6000 -print0 | LC_ALL=C sort -z |
         xargs -0 readelf -lW 2>/dev/null | awk '/^File: / { name = $2 } /Requesting program interpreter/ { print name }' >all
     mapfile -t all <all
