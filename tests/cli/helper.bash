@@ -93,6 +93,19 @@ check() {
     }' || { echo "does not hold: $1 $2 $3${4:+ ($4)}"; return 1; }
 }
 
+# share_is FOLDED REGEX LOW HIGH COMMAND…: the per cent of weight in that file whose line matches lies between. If
+# not, COMMAND adds another run, at most three, and all are judged together: on a crowded processor a sample stands
+# for so much time that chance has a large part in one run. What is wrong stays wrong.
+share_is() {
+    local more share
+    for more in yes yes yes no; do
+        share=$(folded_share "$2" <"$1")
+        check "$share" '>=' "$3" "$2" && check "$share" '<=' "$4" "$2" && return
+        [ $more = no ] || "${@:5}" || return
+    done
+    return 1
+}
+
 # same FILE FILE: equal, or the difference is shown.
 same() { cmp -s "$1" "$2" || { diff -u -- "$1" "$2" | head -40; return 1; }; }
 

@@ -165,6 +165,6 @@ on_stack() {
 @test "a library loaded later, in samples by name" { behaves 'late run' 1 1 work_before plugin_work work_after; }
 @test "libraries loaded in turns where the other was" {
     behaves 'late swap' 1 1 plugin_work plugin_two
-    check "$(folded_share '(^|;)plugin_two$' <folded)" '<=' 60
-    check "$(folded_share '(^|;)plugin_work$' <folded)" '<=' 60
+    again() { rm -r profiles/* pids lacking && behaves 'late swap' 1 1 plugin_work plugin_two; }
+    share_is folded '(^|;)plugin_two$' 40 60 again
 }
