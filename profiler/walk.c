@@ -16,10 +16,11 @@
 /* Between the process's first stack pointer and that of the code that calls initializers. */
 #define START_SPAN 64u
 
-/* How far ahead of a frame whose rule is not known yet return addresses are looked for, and how many. */
-#define AHEAD_WORDS 192u
-#define AHEAD_MAX   16u
-#define AHEAD_NEAR  48u /* the rest is looked through when the walk is as near as this */
+/* How many words of the stack are looked through ahead of a frame whose rule is not known yet, how near the
+ * walk must come to the end of them before the next are, and how many rows a page of a table usually has. */
+#define AHEAD_WORDS 128u
+#define AHEAD_NEAR  64u
+#define PAGE_ROWS   15u
 
 /* What the usual walk of a stack that is mostly the last one's does not come by: kept out of its way. */
 #define APART  __attribute__((noinline))
@@ -45,31 +46,35 @@ static enum plain plainness(const struct hpp_unwind_rule *rule)
     return rule->cfa == HPP_CFA_SP ? BY_SP : rule->cfa == HPP_CFA_FP ? BY_FP : NOT_PLAIN;
 }
 
-/* A rule that is not known yet costs waiting for memory, twice. Return addresses of the frames above lie in
- * the stack, among other words: asks for what will be needed of the table for all of them at once. */
-static void look_ahead(struct hpp_walker *w, const struct hpp_segment *segment,
-                       const struct hpp_unwind_table *table, uint64_t sp)
+/* A rule that is not known yet costs waiting for memory. Return addresses of the frames above lie in the
+ * stack, among other words: asks for what will be needed of the table for all of them at once. */
+static APART void look_ahead(struct hpp_walker *w, const struct hpp_segment *segment,
+                             const struct hpp_unwind_table *table, uint64_t sp)
 {
     const uint32_t *rows = hpp_unwind_rows(table);
     uint64_t at = w->looked_for == segment && w->looked_at > sp ? w->looked_at : sp;
     uint64_t end = at + AHEAD_WORDS * 8;
     uint64_t origin = segment->start - segment->link + table->base + 1;
-    uint64_t pages[AHEAD_MAX];
+    uint64_t size = (uint64_t)table->pages << table->shift;
+    uint32_t offsets[AHEAD_WORDS];
     unsigned count = 0;
 
-    if (at > sp + AHEAD_NEAR * 8 || !w->stack.live || at < w->stack.from || at % 8)
+    if (!w->stack.live || at % 8)
         return;
     if (end > w->stack.end)
         end = w->stack.end;
-    for (; at < end && count < AHEAD_MAX; at += 8) {
-        pages[count] = (*(const volatile uint64_t *)at - origin) >> table->shift;
-        count += pages[count] < table->pages; /* no branch that would be predicted wrongly */
-    }
     w->looked_for = segment;
-    w->looked_at = at;
+    w->looked_at = end;
+#pragma GCC unroll 4
+    for (; at < end; at += 8) {
+        uint64_t offset = *(const volatile uint64_t *)at - origin;
+        offsets[count] = (uint32_t)offset;
+        count += offset < size; /* no branch that would be predicted wrongly */
+    }
     for (unsigned i = 0; i < count; i++) {
-        __builtin_prefetch(rows + hpp_unwind_first(table, pages[i]));
-        __builtin_prefetch(rows + hpp_unwind_first(table, pages[i] + 1));
+        const uint32_t *first = rows + hpp_unwind_first(table, offsets[i] >> table->shift);
+        __builtin_prefetch(first);
+        __builtin_prefetch(first + PAGE_ROWS);
     }
 }
 
@@ -94,7 +99,8 @@ static APART const struct hpp_walk_known *look_up(struct hpp_walker *w, uint64_t
         w->untold++;
         return &no_rule;
     }
-    look_ahead(w, segment, table, sp);
+    if (w->looked_for != segment || w->looked_at < sp + AHEAD_NEAR * 8)
+        look_ahead(w, segment, table, sp);
     rule = hpp_unwind_find(table, address - segment->start + segment->link);
     known->rule = rule->cfa == HPP_CFA_NONE ? no_rule.rule : *rule;
     known->plain = plainness(rule);
