@@ -6,6 +6,7 @@ load helper
 
 setup_file() {
     hpprof_setup
+    go_pprof_setup
     cd "$BATS_FILE_TMPDIR" || return
     # a seed whose shares are all well above what chance puts into libc
     agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/raw.pb" "$PROGRAMS/shares_drawn" 1.5 0x3d6cc65a781455ab >out 2>/dev/null

@@ -112,11 +112,14 @@ same() { cmp -s "$1" "$2" || { diff -u -- "$1" "$2" | head -40; return 1; }; }
 # huge_pages_on: whether the kernel gives huge pages on madvise.
 huge_pages_on() { grep -q '\[madvise\]\|\[always\]' /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null; }
 
-# go_pprof ARGUMENT…: Go's reader; it writes nothing outside the tests' own folder and asks no network.
+# go_pprof ARGUMENT…: Go's reader; it writes nothing outside the build folder and asks no network.
 go_pprof() {
-    HOME=$BATS_RUN_TMPDIR XDG_CACHE_HOME='' XDG_CONFIG_HOME='' PPROF_TMPDIR=$PWD GOTOOLCHAIN=local GOPROXY=off GOFLAGS='' \
-        go tool pprof "$@"
+    HOME=${PROGRAMS%/*}/go GOCACHE=${PROGRAMS%/*}/go/cache XDG_CONFIG_HOME='' PPROF_TMPDIR=$PWD \
+        GOTOOLCHAIN=local GOPROXY=off GOFLAGS='' go tool pprof "$@"
 }
+
+# go_pprof_setup: newer Go compiles it at its first call, for a minute. To be called where no test's time runs.
+go_pprof_setup() { (mkdir -p "${PROGRAMS%/*}/go" && cd "$BATS_FILE_TMPDIR" && go_pprof -h >/dev/null 2>&1) || true; }
 
 # wait_profiles DIRECTORY COUNT: until that many profiles below DIRECTORY are complete. Writers outlive
 # their programs, by little.

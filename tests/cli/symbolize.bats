@@ -4,6 +4,8 @@
 load helper
 load profiles
 
+setup_file() { go_pprof_setup; }
+
 setup() {
     hpprof_setup
     make_profile hpprof.pb
