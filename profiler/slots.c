@@ -56,6 +56,9 @@ static struct hpp_slot *prepare(uint32_t index)
     struct hpp_slot *slot = &hpp_sampler.slots[index];
     uint32_t generation = (uint32_t)(slot->value >> INDEX_BITS) + 1;
 
+    /* what a thread before it remembered is about another stack, which may have reached further */
+    if (slot->cache)
+        slot->cache->generation = 0;
     if (!slot->ring.words) {
         uint8_t *memory = hpp_arena_map(HPP_RING_WORDS * sizeof(uint64_t) + sizeof *slot->cache);
         slot->ring.words = (uint64_t *)memory;

@@ -71,8 +71,10 @@ static void test_life(void **state)
     assert_null(hpp_slot_of(value));
     assert_ptr_not_equal(hpp_slot_claim(), slot); /* its ring has not been read */
     take_sample(slot);
+    slot->cache->generation = 7;
     claim_again(slot);
     assert_int_not_equal(slot->value, value);
+    assert_int_equal(slot->cache->generation, 0); /* the stack before is forgotten */
     slot->state = HPP_SLOT_ACTIVE;
     assert_null(hpp_slot_of(value)); /* the thread before it */
     assert_ptr_equal(hpp_slot_of(slot->value), slot);
