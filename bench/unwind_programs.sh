@@ -8,11 +8,7 @@ shift
 hpprof=$build/hpprof
 . "$(dirname "$(realpath "$0")")/workloads.bash"
 work=$build/bench/unwind_programs
-rm -rf "$work" && mkdir -p "$work" || exit 2
-[ -n "${KEEP-}" ] || trap 'rm -rf "$work"' EXIT
-workload_prepare "$work/inputs" && cd "$work/inputs" || exit 2
-export HPPROF_CACHE=$work/cache
-mkdir "$HPPROF_CACHE"
+workload_begin
 
 # record HOW: the workload, into NAME.HOW
 record() {

@@ -1,8 +1,17 @@
 # Stock programs at work that takes some CPU-seconds, with inputs that are generated and always the same. Sourced
 # by bench/unwind_programs.sh and tests/unwind/check.sh.
-# shellcheck shell=bash disable=SC2034 # the callers use what is set here
+# shellcheck shell=bash disable=SC2034,SC2154 # what is set here is for the callers, and $work is theirs
 
 WORKLOADS='g++ clang++ python3 perl xz sqlite3 openssl git gzip mariadbd'
+
+# workload_begin: makes the folder $work anew, with a cache of its own in it, until the script ends (or for good,
+# with KEEP set); goes to the inputs there.
+workload_begin() {
+    rm -rf "$work" && mkdir -p "$work/cache" || exit 2
+    [ -n "${KEEP-}" ] || trap 'rm -rf "$work"' EXIT
+    export HPPROF_CACHE=$work/cache
+    workload_prepare "$work/inputs" && cd "$work/inputs" || exit 2
+}
 
 # workload_prepare DIRECTORY: makes the inputs there.
 workload_prepare() {

@@ -8,11 +8,7 @@ build=$(realpath "${1:?usage: check.sh BUILD [WORKLOAD...]}")
 shift
 . "$here/../../bench/workloads.bash"
 work=$build/tests/unwind/work
-rm -rf "$work" && mkdir -p "$work" || exit 2
-[ -n "${KEEP-}" ] || trap 'rm -rf "$work"' EXIT
-workload_prepare "$work/inputs" && cd "$work/inputs" || exit 2
-export HPPROF_CACHE=$work/cache
-mkdir "$HPPROF_CACHE"
+workload_begin
 
 # sampled LIBRARY RATE: the workload, with its output thrown away
 sampled() {
