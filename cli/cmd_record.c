@@ -247,6 +247,14 @@ static void print_details(const struct hpp_session *session)
     hpp_summary_free(&summary);
 }
 
+/* The file that switches profiling off while it exists. */
+static const char *off_file(void)
+{
+    const char *named = getenv(hpp_options[HPP_OPT_OFF_FILE].variable);
+
+    return named && *named ? named : hpp_options[HPP_OPT_OFF_FILE].initial;
+}
+
 static void print_summary(const struct hpp_session *session, const struct rusage *used)
 {
     int64_t samples = total(session->all, "samples", "count");
@@ -257,7 +265,9 @@ static void print_summary(const struct hpp_session *session, const struct rusage
         fprintf(stderr, "%lld sample%s\n", (long long)samples, samples == 1 ? "" : "s");
     else
         fputs("no samples\n", stderr);
-    if (!session->seen)
+    if (!session->seen && !access(off_file(), F_OK))
+        fprintf(stderr, "hpprof: %s exists: as long as it does, nothing is profiled\n", off_file());
+    else if (!session->seen)
         fputs("hpprof: the agent was not loaded: is the command static, or set-user-id?\n", stderr);
     if (session->damaged)
         fprintf(stderr, "hpprof: %zu profile%s incomplete: the end is missing\n", session->damaged,

@@ -8,6 +8,7 @@
 #include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/sys.h"
 #include "common/table_cache.h"
@@ -83,6 +84,7 @@ static int start_writer(const char *folder, int inherited)
     writer->file.begun = hpp_sys_now(CLOCK_MONOTONIC);
     writer->file.scratch.no_fork = 1;
     writer->always_write = agent.options.session != NULL;
+    writer->flush_interval = agent.options.flush * 1000000000ull;
     hpp_output_path(&writer->file, &agent.options, folder, hpp_text_base_name(agent.program),
                     hpp_sampler.pid);
     hpp_tables_init(agent.tables, agent.options.cache_max);
@@ -243,12 +245,18 @@ static int is_second_copy(void)
     return __atomic_exchange_n(&hpprof_agent_is_here, 1, __ATOMIC_RELAXED);
 }
 
+/* The kill switch: nothing is done, and all this costs is to ask for one file. */
+static int is_switched_off(char **environment)
+{
+    return !HPP_SYSCALL(faccessat, AT_FDCWD, hpp_agent_off_file(environment), F_OK, 0, 0, 0);
+}
+
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
     int error;
 
     (void)argc;
-    if (getauxval(AT_SECURE) || hpp_arch_is_valgrind() || is_second_copy())
+    if (getauxval(AT_SECURE) || hpp_arch_is_valgrind() || is_second_copy() || is_switched_off(environment))
         return;
     hpp_tell_init();
     hpp_agent_options_read(environment, &agent.options);

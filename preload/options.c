@@ -72,6 +72,11 @@ static const char *checked_text_of(char **environment, enum hpp_option_id id, in
     return option->initial;
 }
 
+const char *hpp_agent_off_file(char **environment)
+{
+    return text_of(environment, HPP_OPT_OFF_FILE);
+}
+
 void hpp_agent_options_read(char **environment, struct hpp_agent_options *options)
 {
     int quiet;
@@ -89,6 +94,7 @@ void hpp_agent_options_read(char **environment, struct hpp_agent_options *option
     options->unwind = (enum hpp_unwind)number_of(environment, HPP_OPT_UNWIND, quiet);
     options->depth = (unsigned)number_of(environment, HPP_OPT_DEPTH, quiet);
     options->programs = text_of(environment, HPP_OPT_PROGRAMS);
+    options->flush = (unsigned)number_of(environment, HPP_OPT_FLUSH, quiet);
     options->cache = checked_text_of(environment, HPP_OPT_CACHE, quiet);
     options->cache_max = number_of(environment, HPP_OPT_CACHE_MAX, quiet);
     options->cache_home = find(environment, "XDG_CACHE_HOME");

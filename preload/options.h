@@ -19,6 +19,7 @@ struct hpp_agent_options {
     enum hpp_unwind unwind;
     unsigned depth;
     const char *programs;
+    unsigned flush;    /* seconds */
     const char *cache; /* absolute, or "off", or "" for the default: hpp_table_cache_directory */
     uint64_t cache_max;
 
@@ -34,5 +35,8 @@ struct hpp_agent_options {
 /* Fills OPTIONS from the environment ENVIRONMENT. Values that are not allowed get one line on standard
  * error (in the first process only) and the default. The texts point into the environment. */
 void hpp_agent_options_read(char **environment, struct hpp_agent_options *options);
+
+/* The file that switches everything off while it exists. */
+const char *hpp_agent_off_file(char **environment);
 
 #endif

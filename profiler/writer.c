@@ -15,12 +15,11 @@
 
 #define MS 1000000ull
 
-#define TICK_SOON      (10 * MS)
-#define TICK_BUSY      (50 * MS)
-#define TICK_IDLE      (400 * MS)
-#define BUSY_FOR       (2000 * MS) /* after the last sample */
-#define FLUSH_FIRST    (250 * MS)
-#define FLUSH_INTERVAL (1000 * MS)
+#define TICK_SOON   (10 * MS)
+#define TICK_BUSY   (50 * MS)
+#define TICK_IDLE   (400 * MS)
+#define BUSY_FOR    (2000 * MS) /* after the last sample */
+#define FLUSH_FIRST (250 * MS)
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -248,7 +247,7 @@ int hpp_writer_run(void *unused)
     for (;;) {
         uint32_t wake = atomic_load(&writer->wake);
         uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
-        uint64_t interval = writer->flushes ? FLUSH_INTERVAL : FLUSH_FIRST;
+        uint64_t interval = writer->flushes ? writer->flush_interval : FLUSH_FIRST;
 
         cause = end_cause();
         hands_over = atomic_load(&writer->stop) == HPP_WRITER_HAND_OVER;

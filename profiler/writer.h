@@ -26,6 +26,7 @@ struct hpp_writer {
     const struct hpp_code_map *map_before; /* NULL if it has been overwritten since */
     uint32_t epoch;                        /* hpp_sampler.epoch when the present map was made */
     int always_write;                      /* even without a sample (a session of hpprof record) */
+    uint64_t flush_interval;               /* ns */
     int target;                            /* pid */
 
     /* between target and writer */

@@ -50,6 +50,7 @@ static void expect_defaults(const struct hpp_agent_options *options)
     assert_string_equal(options->programs, "*");
     assert_string_equal(options->cache, "");
     assert_int_equal(options->cache_max, 1 << 30);
+    assert_int_equal(options->flush, 1);
 }
 
 static void test_defaults(void **state)
@@ -63,6 +64,8 @@ static void test_defaults(void **state)
                             "HPPROF_PROGRAMS=",
                             "HPPROF_CACHE=",
                             "HPPROF_CACHE_MAX=",
+                            "HPPROF_FLUSH=",
+                            "HPPROF_OFF_FILE=",
                             "HPPROF_FREQUENCY=7",
                             "XHPPROF_FREQ=7",
                             "HPPROF_FREQ",
@@ -85,12 +88,23 @@ static void test_defaults(void **state)
 
 static void test_values(void **state)
 {
-    static char *environment[] = {
-        "HPPROF_OUT=/x/%p",     "HPPROF_FREQ=997",     "HPPROF_REMAP=off",
-        "HPPROF_REMAP_MIN=64K", "HPPROF_REMAP_MAX=3G", "HPPROF_REMAP_MATCH=*/lib[a-c]*",
-        "HPPROF_VALIDATE=pipe", "HPPROF_PROGRAMS=cc1", "HPPROF_CACHE=/c",
-        "HPPROF_CACHE_MAX=5M",  "XDG_CACHE_HOME=/x",   "HOME=/h",
-        "HPPROF_SESSION=/s",    "HPPROF_FIRST=/f",     NULL};
+    static char *environment[] = {"HPPROF_OUT=/x/%p",
+                                  "HPPROF_FREQ=997",
+                                  "HPPROF_REMAP=off",
+                                  "HPPROF_REMAP_MIN=64K",
+                                  "HPPROF_REMAP_MAX=3G",
+                                  "HPPROF_REMAP_MATCH=*/lib[a-c]*",
+                                  "HPPROF_VALIDATE=pipe",
+                                  "HPPROF_PROGRAMS=cc1",
+                                  "HPPROF_CACHE=/c",
+                                  "HPPROF_CACHE_MAX=5M",
+                                  "XDG_CACHE_HOME=/x",
+                                  "HOME=/h",
+                                  "HPPROF_FLUSH=60",
+                                  "HPPROF_OFF_FILE=/off",
+                                  "HPPROF_SESSION=/s",
+                                  "HPPROF_FIRST=/f",
+                                  NULL};
     char complaints[4096];
     struct hpp_agent_options options = read_options(environment, complaints);
 
@@ -106,6 +120,8 @@ static void test_values(void **state)
     assert_string_equal(options.programs, "cc1");
     assert_string_equal(options.cache, "/c");
     assert_int_equal(options.cache_max, 5 << 20);
+    assert_int_equal(options.flush, 60);
+    assert_string_equal(hpp_agent_off_file(environment), "/off");
     assert_string_equal(options.cache_home, "/x");
     assert_string_equal(options.home, "/h");
     assert_string_equal(options.session, "/s");
