@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "common/sys.h"
 #include "common/text.h"
 #include "profiler/ring.h"
 #include "profiler/walk.h"
@@ -276,6 +277,8 @@ static struct hpp_stack *find_stack(struct hpp_aggregate *aggregate, int tid, ui
     *stack = (struct hpp_stack){.hash = hash, .tid = tid, .name = name, .count = count};
     for (uint32_t i = 0; i < count; i++)
         stack->locations[i] = ids[i];
+    if (!aggregate->first)
+        aggregate->begun = hpp_sys_now(CLOCK_REALTIME);
     *aggregate->last = stack;
     aggregate->last = &stack->next;
     aggregate->stack_index[at] = stack;

@@ -52,6 +52,7 @@ struct hpp_aggregate {
     struct hpp_stack **stack_index; /* hash table */
     uint32_t stack_slots;
     uint32_t stack_count;
+    uint64_t begun; /* Unix time when the first of the stacks came, ns */
 
     uint64_t samples;     /* weight taken in since the start */
     uint64_t lost_weight; /* weight for which there was no memory */

@@ -157,12 +157,35 @@ static Hpp__Pprof__Label *label(struct hpp_arena *scratch, uint32_t key, uint32_
     return made;
 }
 
+/* The labels of all samples of a chunk, as strings. */
+struct label_strings {
+    uint32_t thread, tid, time, seconds;
+};
+
+/* The labels of STACK: whose it is, and when. Returns 0 or -ENOMEM. */
+static int add_labels(struct hpp_arena *scratch, const struct label_strings *strings,
+                      const struct hpp_stack *stack, uint64_t begun, Hpp__Pprof__Sample *sample)
+{
+    sample->label = hpp_arena_allocate(scratch, 3 * sizeof *sample->label);
+    if (!sample->label)
+        return -ENOMEM;
+    sample->label[0] = label(scratch, strings->thread, stack->name, 0);
+    sample->label[1] = label(scratch, strings->tid, 0, stack->tid);
+    sample->label[2] = label(scratch, strings->time, 0, (int64_t)(begun / 1000000000u));
+    if (!sample->label[0] || !sample->label[1] || !sample->label[2])
+        return -ENOMEM;
+    sample->label[2]->num_unit = strings->seconds;
+    sample->n_label = 3;
+    return 0;
+}
+
 static int add_samples(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate,
                        Hpp__Pprof__Profile *profile)
 {
     struct hpp_arena *scratch = &file->scratch;
-    uint32_t thread = hpp_aggregate_string(aggregate, "thread");
-    uint32_t tid = hpp_aggregate_string(aggregate, "tid");
+    struct label_strings strings = {
+        hpp_aggregate_string(aggregate, "thread"), hpp_aggregate_string(aggregate, "tid"),
+        hpp_aggregate_string(aggregate, "time"), hpp_aggregate_string(aggregate, "seconds")};
 
     profile->sample = hpp_arena_allocate(scratch, (aggregate->stack_count + 1) * sizeof *profile->sample);
     if (!profile->sample)
@@ -175,19 +198,15 @@ static int add_samples(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
         hpp__pprof__sample__init(sample);
         sample->location_id = hpp_arena_allocate(scratch, stack->count * sizeof *sample->location_id);
         sample->value = hpp_arena_allocate(scratch, 2 * sizeof *sample->value);
-        sample->label = hpp_arena_allocate(scratch, 2 * sizeof *sample->label);
-        if (!sample->location_id || !sample->value || !sample->label)
-            return -ENOMEM;
-        sample->label[0] = label(scratch, thread, stack->name, 0);
-        sample->label[1] = label(scratch, tid, 0, stack->tid);
-        if (!sample->label[0] || !sample->label[1])
+        if (!sample->location_id || !sample->value ||
+            add_labels(scratch, &strings, stack, aggregate->begun, sample))
             return -ENOMEM;
         for (uint32_t i = 0; i < stack->count; i++)
             sample->location_id[i] = stack->locations[i];
         sample->value[0] = (int64_t)stack->weight;
         sample->value[1] = (int64_t)(stack->weight * file->period);
         sample->n_location_id = stack->count;
-        sample->n_value = sample->n_label = 2;
+        sample->n_value = 2;
         profile->sample[profile->n_sample++] = sample;
     }
     return 0;

@@ -50,3 +50,54 @@ setup() { hpprof_setup; }
     grep -F "$PWD/off exists" err
     [ ! -e x.pb ]
 }
+
+# times FILE: the seconds that its samples' labels name, each once
+times() { profile_message "$1" | profile_labels time | sort -un; }
+
+@test "HPPROF_FLUSH: how often the profile is appended to; each sample tells the second its chunk began in" {
+    began=$(date +%s)
+    agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/often.pb" "$PROGRAMS/endings" return 2.8 || true
+    agent HPPROF_FREQ=997 HPPROF_FLUSH=600 HPPROF_OUT="$PWD/seldom.pb" "$PROGRAMS/endings" return 2.8 || true
+    ended=$(date +%s)
+    times often.pb >often
+    times seldom.pb >seldom
+    cat often seldom
+    check "$(wc -l <often)" '>=' 3
+    check "$(wc -l <seldom)" '<=' 2
+    check "$(head -n 1 often)" '>=' "$began"
+    check "$(tail -n 1 seldom)" '<=' "$ended"
+    profile_message often.pb >message
+    grep -x 'string_table: "seconds"' message
+}
+
+@test "HPPROF_FLUSH: what is there when the writer is killed is what was flushed" {
+    agent HPPROF_FREQ=997 HPPROF_FLUSH=600 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/endings" return 2 >out 3>&- &
+    program=$!
+    for _ in {1..600}; do
+        [ ! -s x.pb ] || break
+        sleep 0.05
+    done
+    size=$(stat -c %s x.pb)
+    sleep 1.2
+    [ "$(stat -c %s x.pb)" -eq "$size" ]
+    wait "$program" || true
+    check "$(stat -c %s x.pb)" '>' "$size"
+}
+
+@test "HPPROF_FLUSH: a bad value gets one clear line" {
+    agent HPPROF_FLUSH=0 "$PROGRAMS/endings" return 0.1 2>err || true
+    [ "$(wc -l <err)" -eq 1 ]
+    grep -F 'HPPROF_FLUSH=0 is not allowed: use a number in 1..3600; continuing with 1' err
+}
+
+@test "the time of samples: report and flamegraph add up over it, merging keeps it" {
+    agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/shares_fixed" 2.5 >out
+    check "$(times x.pb | wc -l)" '>=' 3
+    hpprof flamegraph --folded x.pb | sed 's/ [0-9]*$//' | sort | uniq -d >twice
+    [ ! -s twice ]
+    [ "$(hpprof report --by thread x.pb | grep -c 'shares_fixed ([0-9]*)')" -eq 1 ]
+    hpprof merge -o merged.pb x.pb x.pb
+    same <(times x.pb) <(times merged.pb)
+    [ "$(profile_samples merged.pb)" -eq $((2 * $(profile_samples x.pb))) ]
+    grep -x 'string_table: "seconds"' <(profile_message merged.pb)
+}

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -38,6 +39,7 @@ static struct hpp_pprof_file file;
 static struct hpp_code_map *map;
 static char folder[] = "/tmp/hpprof-append-XXXXXX";
 static uint64_t put; /* weight */
+static time_t test_began;
 
 static void know_segments(uint32_t count)
 {
@@ -58,6 +60,7 @@ static int setup(void **state)
     file = (struct hpp_pprof_file){.fd = -1, .period = PERIOD, .started = STARTED};
     snprintf(file.path, sizeof file.path, "%s/app.pb", folder);
     put = 0;
+    test_began = time(NULL);
     return 0;
 }
 
@@ -127,11 +130,15 @@ static void check_sample(const Hpp__Pprof__Profile *profile, const Hpp__Pprof__S
         assert_in_range(sample->location_id[i], 1, profile->n_location);
     assert_int_equal(sample->n_value, 2);
     assert_int_equal(sample->value[1], sample->value[0] * PERIOD);
-    assert_int_equal(sample->n_label, 2);
+    assert_int_equal(sample->n_label, 3);
     assert_string_equal(string(profile, sample->label[0]->key), "thread");
     assert_true(*string(profile, sample->label[0]->str));
     assert_string_equal(string(profile, sample->label[1]->key), "tid");
     assert_int_not_equal(sample->label[1]->num, 0);
+    assert_string_equal(string(profile, sample->label[2]->key), "time");
+    assert_string_equal(string(profile, sample->label[2]->num_unit), "seconds");
+    assert_int_equal(sample->label[2]->str, 0);
+    assert_in_range(sample->label[2]->num, test_began, time(NULL));
 }
 
 /* What proto/FORMAT.md says of every file, and that it holds all weight put in. */
