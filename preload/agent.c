@@ -182,13 +182,29 @@ static void begin_main_thread(char **argv)
     hpp_thread_begin(&(struct hpp_thread_stack){end - span, end, (uint64_t)(uintptr_t)(argv - 1), 0});
 }
 
-/* What descendants that execute another program must know: they write beside us. */
+/* What descendants that execute another program must know: they write beside us. Not by setenv, so that a
+ * program that needs no malloc gets none. */
 static void tell_descendants(void)
 {
+    static char variable[sizeof "HPPROF_FIRST=" + HPP_PATH_MAX];
+    struct hpp_text text = HPP_TEXT(variable);
+    size_t count = 0;
+    char **longer;
+
     if (agent.options.session || agent.options.first)
         return;
     hpp_output_folder(hpp_writer.file.path, agent.folder, sizeof agent.folder);
-    setenv("HPPROF_FIRST", agent.folder, 1);
+    hpp_text_put(&text, "HPPROF_FIRST=");
+    hpp_text_put(&text, agent.folder);
+    while (environ && environ[count])
+        count++;
+    longer = hpp_arena_allocate(&agent.arena, (count + 2) * sizeof *longer);
+    if (!longer)
+        return;
+    for (size_t i = 0; i < count; i++)
+        longer[i] = environ[i];
+    longer[count] = variable;
+    environ = longer;
 }
 
 /* The program may overwrite its environment (setproctitle): keep what later needs. */
@@ -285,7 +301,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     tell_descendants();
     if (hpp_handler_install() || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child))
         return;
-    hpp_sandbox_look(hpp_sampler.pid);
+    hpp_sandbox_begin(hpp_sampler.pid);
     agent.started = 1;
     begin_main_thread(argv);
 }

@@ -3,9 +3,11 @@
 #ifndef HPP_PROFILER_SANDBOX_H
 #define HPP_PROFILER_SANDBOX_H
 
-/* Looks at /proc/PID/status. The first look, at start, takes what is there as given: filters that a
- * container was born with refuse calls, they do not kill. A later look that finds more sets
- * hpp_sampler.sandboxed. */
+/* At start, in process PID: what is there is taken as given. Filters that a container was born with refuse
+ * calls, they do not kill. */
+void hpp_sandbox_begin(int pid);
+
+/* Looks at /proc/PID/status: more than there was at first sets hpp_sampler.sandboxed. */
 void hpp_sandbox_look(int pid);
 
 #endif

@@ -242,7 +242,9 @@ int hpp_writer_run(void *unused)
     int soon, hands_over;
 
     (void)unused;
-    become_own_process();
+    /* many programs have ended by now: what is not needed for them is not done */
+    if (!atomic_load(&writer->stop))
+        become_own_process();
     hpp_tables_load(atomic_load(&hpp_sampler.code));
     for (;;) {
         uint32_t wake = atomic_load(&writer->wake);

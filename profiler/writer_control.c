@@ -101,11 +101,15 @@ static int writer_died(void)
 static int stop_writer(enum hpp_writer_wish wish)
 {
     struct hpp_writer *writer = &hpp_writer;
-    uint64_t until = hpp_sys_now(CLOCK_MONOTONIC) + FINISH_SECONDS * 1000 * MS;
+    uint64_t now = hpp_sys_now(CLOCK_MONOTONIC), until = now + FINISH_SECONDS * 1000 * MS;
+    uint64_t soon = now + MS / 5;
 
     atomic_store(&writer->stop, wish);
     atomic_fetch_add(&writer->wake, 1);
     hpp_sys_futex_wake(&writer->wake);
+    /* most have little to do: to sleep and be woken takes longer */
+    while (!atomic_load(&writer->done) && hpp_sys_now(CLOCK_MONOTONIC) < soon)
+        HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
     while (!atomic_load(&writer->done)) {
         hpp_sys_futex_wait(&writer->done, 0, 50 * MS);
         if (atomic_load(&writer->done))
