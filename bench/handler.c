@@ -25,12 +25,13 @@ static void empty_handler(int signal, siginfo_t *info, void *context)
 /* Empties the ring and looks at what was in it. */
 static void drain(unsigned depth)
 {
+    struct hpp_ring *ring = &hpp_sampler.rings[slot->home];
     const uint64_t *record;
 
-    while ((record = hpp_ring_peek(&slot->ring))) {
+    while ((record = hpp_ring_peek(ring))) {
         int good = HPP_RECORD_FRAMES(*record) == depth && HPP_RECORD_END(*record) == HPP_WALK_ROOT;
         good ? records_good++ : records_bad++;
-        hpp_ring_consume(&slot->ring, record);
+        hpp_ring_consume(ring, record);
     }
 }
 

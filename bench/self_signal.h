@@ -52,7 +52,7 @@ static inline int set_up_sampler(unsigned depth)
     size_t stack_size;
 
     hpp_sampler.depth = depth;
-    if (hpp_sampler_init() || hpp_checked_read_open() ||
+    if (hpp_sampler_init(HPP_MEMORY_DEFAULT) || hpp_checked_read_open() ||
         hpp_image_scan(&arena, &scratch, NULL, (uint64_t)(uintptr_t)set_up_sampler, &map))
         return -1;
     range = hpp_image_find(map, (uint64_t)(uintptr_t)__start_bench_root);

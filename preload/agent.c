@@ -276,7 +276,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         return;
     hpp_tell_init();
     hpp_agent_options_read(environment, &agent.options);
-    if (keep_options() || hpp_sampler_init())
+    if (keep_options() || hpp_sampler_init(agent.options.memory))
         return;
     error = find_images();
     if (error) {

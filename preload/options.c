@@ -93,6 +93,7 @@ void hpp_agent_options_read(char **environment, struct hpp_agent_options *option
     options->validate = (enum hpp_validate)number_of(environment, HPP_OPT_VALIDATE, quiet);
     options->unwind = (enum hpp_unwind)number_of(environment, HPP_OPT_UNWIND, quiet);
     options->depth = (unsigned)number_of(environment, HPP_OPT_DEPTH, quiet);
+    options->memory = number_of(environment, HPP_OPT_MEMORY, quiet);
     options->programs = text_of(environment, HPP_OPT_PROGRAMS);
     options->flush = (unsigned)number_of(environment, HPP_OPT_FLUSH, quiet);
     options->cache = checked_text_of(environment, HPP_OPT_CACHE, quiet);

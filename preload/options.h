@@ -18,6 +18,7 @@ struct hpp_agent_options {
     enum hpp_validate validate;
     enum hpp_unwind unwind;
     unsigned depth;
+    uint64_t memory;
     const char *programs;
     unsigned flush;    /* seconds */
     const char *cache; /* absolute, or "off", or "" for the default: hpp_table_cache_directory */

@@ -22,12 +22,12 @@
 /* Whether no handler, and no fork that is copying it, can still have the map before the present one. */
 static int old_map_is_free(void)
 {
-    uint32_t used = atomic_load(&hpp_sampler.slots_used);
+    uint32_t used = hpp_rings_used();
 
     if (atomic_load(&hpp_sampler.forking))
         return 0;
     for (uint32_t i = 0; i < used; i++) {
-        for (int tries = 0; atomic_load(&hpp_sampler.slots[i].busy); tries++) {
+        for (int tries = 0; atomic_load(&hpp_sampler.rings[i].busy); tries++) {
             if (tries == QUIET_TRIES)
                 return 0;
             HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
@@ -149,14 +149,15 @@ static uint64_t without_invented(const uint64_t *record, const struct hpp_code_m
     return record[0];
 }
 
-/* Takes what the slot's ring holds. */
-static void drain_slot(struct hpp_slot *slot, uint64_t now)
+/* Takes what the ring holds. */
+static void drain_ring(struct hpp_ring *ring, uint64_t now)
 {
     struct hpp_writer *writer = &hpp_writer;
     const struct hpp_code_map *map;
     uint64_t *record;
 
-    while ((record = hpp_ring_peek(&slot->ring))) {
+    while ((record = hpp_ring_peek(ring))) {
+        struct hpp_slot *slot = &hpp_sampler.slots[HPP_RECORD_SLOT(record[2])];
         int stale = HPP_RECORD_EPOCH(record[0]) != (uint8_t)writer->epoch;
         uint64_t head = record[0];
 
@@ -169,7 +170,8 @@ static void drain_slot(struct hpp_slot *slot, uint64_t now)
             hpp_tables_note(map, record);
         hpp_aggregate_add(&writer->aggregate, map, record, slot->tid, thread_name(slot));
         record[0] = head;
-        hpp_ring_consume(&slot->ring, record);
+        hpp_ring_consume(ring, record);
+        hpp_slot_taken(slot, 1);
         writer->last_sample = now;
     }
 }
@@ -178,18 +180,12 @@ int hpp_writer_drain(void)
 {
     int soon = 0;
     uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
-    uint32_t used = atomic_load(&hpp_sampler.slots_used);
+    uint32_t used = hpp_rings_used();
 
     for (uint32_t i = 0; i < used; i++) {
-        struct hpp_slot *slot = &hpp_sampler.slots[i];
-        uint32_t state = atomic_load(&slot->state);
-
-        if (state != HPP_SLOT_ACTIVE && state != HPP_SLOT_ENDED)
-            continue;
-        soon |= atomic_load(&slot->ring.head) - atomic_load(&slot->ring.tail) > HPP_RING_WORDS / 4;
-        drain_slot(slot, now);
-        if (state == HPP_SLOT_ENDED)
-            atomic_store(&slot->state, HPP_SLOT_FREE);
+        struct hpp_ring *ring = &hpp_sampler.rings[i];
+        soon |= hpp_ring_used(ring) > HPP_RING_WORDS / 4;
+        drain_ring(ring, now);
     }
     return soon;
 }
@@ -209,20 +205,6 @@ static int put_count(struct hpp_text *text, const char *name, uint64_t count, ui
     return 1;
 }
 
-static uint64_t newly_dropped(void)
-{
-    uint32_t used = atomic_load(&hpp_sampler.slots_used);
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < used; i++) {
-        struct hpp_slot *slot = &hpp_sampler.slots[i];
-        uint64_t dropped = atomic_load(&slot->dropped);
-        sum += dropped - slot->dropped_told;
-        slot->dropped_told = dropped;
-    }
-    return sum;
-}
-
 /* CPU time without a signal, in periods; said at the end, and not for the few that chance explains. */
 static uint64_t unsampled_weight(int at_end)
 {
@@ -235,14 +217,14 @@ static uint64_t unsampled_weight(int at_end)
 static void comment_losses(int at_end)
 {
     struct hpp_writer *writer = &hpp_writer;
-    uint64_t dropped = newly_dropped(), unsampled = unsampled_weight(at_end), none[2] = {0, 0};
+    uint64_t unsampled = unsampled_weight(at_end), none = 0;
     char line[256];
     struct hpp_text text = HPP_TEXT(line);
     int any = 0;
 
     hpp_text_put(&text, "hpprof.lost");
-    any |= put_count(&text, "dropped", dropped, &none[0]);
-    any |= put_count(&text, "unsampled", unsampled, &none[1]);
+    any |= put_count(&text, "dropped", atomic_load(&hpp_sampler.dropped), &writer->told_dropped);
+    any |= put_count(&text, "unsampled", unsampled, &none);
     any |= put_count(&text, "stale", atomic_load(&hpp_sampler.stale), &writer->told_stale);
     any |= put_count(&text, "threads", atomic_load(&hpp_sampler.unsampled), &writer->told_unsampled);
     any |= put_count(&text, "blocked", atomic_load(&hpp_sampler.blocked), &writer->told_blocked);
@@ -268,7 +250,8 @@ static void comment_note(void)
     hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, line);
 }
 
-/* Threads that ended without a word (a raw exit call) give their slots back. */
+/* Threads that ended without a word (a raw exit call) give their slots back, and those do that ended while
+ * their last sample was being read. */
 static void end_dead_threads(void)
 {
     uint32_t used = atomic_load(&hpp_sampler.slots_used);
@@ -278,6 +261,7 @@ static void end_dead_threads(void)
         if (atomic_load(&slot->state) == HPP_SLOT_ACTIVE &&
             HPP_SYSCALL(tgkill, hpp_writer.target, slot->tid, 0, 0, 0, 0) == -ESRCH)
             hpp_slot_end(slot);
+        hpp_slot_taken(slot, 0);
     }
 }
 

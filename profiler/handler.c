@@ -25,10 +25,29 @@ void hpp_second_opinion(const struct hpp_walk *walk, const uint64_t *frames,
 static struct hpp_kernel_sigaction the_program_action;
 static int the_stack_is_own; /* the handler runs on the interrupted stack, never on an alternate one */
 
-/* Writes the sample into the slot's ring. */
+/* A ring for a sample of SLOT's thread, taken, and room in it (*RECORD); or NULL. */
+static struct hpp_ring *find_ring(const struct hpp_slot *slot, uint64_t **record)
+{
+    uint32_t index = slot->home;
+
+    for (unsigned tries = 0; tries < HPP_RINGS_TRIED && tries < hpp_sampler.ring_count; tries++) {
+        struct hpp_ring *ring = &hpp_sampler.rings[index];
+        if (hpp_ring_take(ring)) {
+            *record = hpp_ring_reserve(ring, hpp_sampler.depth);
+            if (*record)
+                return ring;
+            hpp_ring_release(ring);
+        }
+        index = index + 1 < hpp_sampler.ring_count ? index + 1 : 0;
+    }
+    return NULL;
+}
+
+/* Writes the sample into a ring. */
 static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32_t weight)
 {
-    uint64_t *record = hpp_ring_reserve(&slot->ring, hpp_sampler.depth);
+    uint64_t *record;
+    struct hpp_ring *ring = find_ring(slot, &record);
     struct hpp_walk walk = {
         .pc = hpp_arch_pc(context),
         .sp = hpp_arch_sp(context),
@@ -39,7 +58,6 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
         .start_sp = slot->start_sp,
         .root_fp = slot->root_fp,
         .agent = hpp_sampler.agent,
-        .cache = slot->cache,
         .check_all = hpp_sampler.check_all,
         .no_tables = hpp_sampler.no_tables,
     };
@@ -47,21 +65,28 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
     struct hpp_walk_result result;
 
     slot->weight += weight;
-    if (!record) {
-        atomic_fetch_add_explicit(&slot->dropped, weight, memory_order_relaxed);
+    if (!ring) {
+        atomic_fetch_add_explicit(&hpp_sampler.dropped, weight, memory_order_relaxed);
         return;
     }
-    /* busy before the map is read: the writer frees an old map only when no handler can have it */
-    atomic_exchange(&slot->busy, 1);
+    /* the ring was taken before the map is read: the writer frees an old map only when no handler can have it
+     */
+    walk.cache = ring->cache;
     walk.code = atomic_load(&hpp_sampler.code);
     (hpp_sampler.libunwind ? hpp_walk_libunwind : hpp_walk_frames)(&walk, record + HPP_RECORD_WORDS,
                                                                    hpp_sampler.depth, &result);
     SECOND_OPINION(&walk, record + HPP_RECORD_WORDS, &result, context);
-    atomic_store_explicit(&slot->busy, 0, memory_order_release);
     record[0] = HPP_RECORD(result.count, result.end, weight) | HPP_RECORD_AT(epoch) |
                 (result.untold ? HPP_RECORD_UNTOLD : 0);
     record[1] = result.stop;
-    hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + result.count);
+    record[2] =
+        HPP_RECORD_OF(slot - hpp_sampler.slots,
+                      slot->label_at ? atomic_load_explicit(slot->label_at, memory_order_relaxed) : 0);
+    /* counted before it can be read; nobody else counts */
+    atomic_store_explicit(&slot->put, atomic_load_explicit(&slot->put, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    hpp_ring_commit(ring, HPP_RECORD_WORDS + result.count);
+    hpp_ring_release(ring);
 }
 
 /* Does what this SIGPROF would have done without us: the program sent it or set a timer of its own. */

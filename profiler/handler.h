@@ -4,9 +4,9 @@
 
 #include <signal.h>
 
-/* The handler itself: takes one sample of the interrupted thread into its ring. Runs with all signals
- * blocked; no lock, no allocation, errno untouched, no system call but in hpp_checked_read. A SIGPROF
- * that is not from one of our timers is dealt with as the program's own disposition says. */
+/* The handler itself: takes one sample of the interrupted thread into a ring. Runs with all signals
+ * blocked; waits for no lock, no allocation, errno untouched, no system call but in hpp_checked_read. A
+ * SIGPROF that is not from one of our timers is dealt with as the program's own disposition says. */
 void hpp_handler(int signal, siginfo_t *info, void *context);
 
 /* Installs it for SIGPROF and remembers the disposition it replaces as the program's own. Returns 0 or

@@ -17,30 +17,31 @@ enum hpp_slot_state {
     HPP_SLOT_FREE,
     HPP_SLOT_CLAIMED, /* a thread is setting it up */
     HPP_SLOT_ACTIVE,  /* a timer may run */
-    HPP_SLOT_ENDED,   /* the thread is gone, its ring may hold samples */
+    HPP_SLOT_ENDED,   /* the thread is gone, rings hold samples of it */
 };
 
 /* One sampled thread. */
 struct hpp_slot {
-    _Atomic uint32_t state;
-    atomic_int busy; /* its handler is running; reads a code map */
-    uint64_t value;  /* what its timer's signals carry: mark, generation, index */
-    int tid;
-    int timer; /* kernel timer id, -1 if none */
+    /* what the handler needs first */
+    _Alignas(64) _Atomic uint32_t state;
+    uint32_t home;  /* index of the ring that its samples go to if it can be had */
+    uint64_t value; /* what its timer's signals carry: mark, generation, index */
     uint64_t stack_low;
     uint64_t stack_end;
     uint64_t start_sp;
     uint64_t root_fp;
-    struct hpp_ring ring;
-    struct hpp_walk_cache *cache; /* comes and goes with the ring's words */
-    uint64_t cpu_begin;           /* the thread's CPU clock when its timer was armed, ns */
-    uint64_t weight;              /* of all signals of this thread, dropped or not; the thread's */
-    _Atomic uint64_t dropped;     /* signals whose sample found the ring full; only ever grows */
-    char name[HPP_THREAD_NAME];   /* as the thread saw it when it began, and when it ended */
+    uint64_t weight;            /* of all signals of this thread, dropped or not; the thread's */
+    _Atomic uint32_t *label_at; /* where the thread keeps its present label, or NULL */
+    _Atomic uint32_t put;       /* records put into rings; the thread's */
+    int tid;
+    int timer;                  /* kernel timer id, -1 if none */
+    uint64_t cpu_begin;         /* the thread's CPU clock when its timer was armed, ns */
+    uint64_t start_routine;     /* address of the thread's first function; 0: not known */
+    char name[HPP_THREAD_NAME]; /* as the thread saw it when it began, and when it ended */
     /* the writer's own */
-    uint64_t dropped_told; /* how many of the dropped the profile knows of */
-    uint32_t name_index;   /* the name as a string of the profile */
-    uint64_t named_at;     /* in which flush it was asked for */
+    _Alignas(64) _Atomic uint32_t taken; /* records taken out of rings */
+    uint32_t name_index;                 /* the name as a string of the profile */
+    uint64_t named_at;                   /* in which flush it was asked for */
 };
 
 struct hpp_sampler {
@@ -48,38 +49,53 @@ struct hpp_sampler {
     const struct hpp_segment *agent; /* the segment of our own code */
     struct hpp_slot *slots;          /* HPP_SLOTS of them */
     _Atomic uint32_t slots_used;     /* no slot at or above this was ever claimed */
-    uint64_t period;                 /* ns of CPU time */
-    int check_all;                   /* HPPROF_VALIDATE=pipe */
-    unsigned depth;                  /* frames recorded of one stack (HPPROF_DEPTH) */
-    int no_tables;                   /* HPPROF_UNWIND=fp */
-    int libunwind;                   /* HPPROF_UNWIND=libunwind, and it is loaded */
-    int pid;                         /* the process this state belongs to: a vfork child has another */
-    _Atomic uint64_t stale;          /* signals for a thread that had ended */
-    _Atomic uint64_t unsampled;      /* threads that got no timer */
-    _Atomic uint64_t blocked;        /* weight of signals that the program took by sigwait, all blocked */
-    _Atomic int64_t unsampled_ns;    /* CPU time of ended threads that no signal stands for */
-    _Atomic uint32_t epoch;          /* moves before and after each dlclose */
-    atomic_int forking;              /* threads in fork(2): the present code map must stay as it is */
-    atomic_int sandboxed;            /* a seccomp filter stands: no system calls in the program */
-    atomic_int stopped;              /* no thread may be armed any more */
+    struct hpp_ring *rings;          /* the pool, for all threads */
+    uint32_t ring_count;
+    uint64_t period;              /* ns of CPU time */
+    int check_all;                /* HPPROF_VALIDATE=pipe */
+    unsigned depth;               /* frames recorded of one stack (HPPROF_DEPTH) */
+    int no_tables;                /* HPPROF_UNWIND=fp */
+    int libunwind;                /* HPPROF_UNWIND=libunwind, and it is loaded */
+    int pid;                      /* the process this state belongs to: a vfork child has another */
+    _Atomic uint64_t dropped;     /* weight of samples for which there was no ring with room */
+    _Atomic uint64_t stale;       /* signals for a thread that had ended */
+    _Atomic uint64_t unsampled;   /* threads that got no timer */
+    _Atomic uint64_t blocked;     /* weight of signals that the program took by sigwait, all blocked */
+    _Atomic int64_t unsampled_ns; /* CPU time of ended threads that no signal stands for */
+    _Atomic uint32_t epoch;       /* moves before and after each dlclose */
+    atomic_int forking;           /* threads in fork(2): the present code map must stay as it is */
+    atomic_int sandboxed;         /* a seccomp filter stands: no system calls in the program */
+    atomic_int stopped;           /* no thread may be armed any more */
 };
 
 extern struct hpp_sampler hpp_sampler;
 
-/* Makes the slots for this process. Start-up code. Returns 0 or -ENOMEM. */
-int hpp_sampler_init(void);
+#define HPP_RINGS_TRIED    4u           /* a handler tries its home ring and those behind it */
+#define HPP_MEMORY_DEFAULT (4ull << 20) /* as in options.def */
+
+/* Makes the slots and the rings for this process: MEMORY bytes of rings, with what walks remember, but at
+ * least two. All is mapped here, and takes memory as far as it is used. Start-up code. Returns 0 or
+ * -ENOMEM. */
+int hpp_sampler_init(uint64_t memory);
 
 /* Forgets all threads: in a fork child they do not exist. CODE is the map that was there before the fork:
  * a later one may have been published while the memory was being copied. */
 void hpp_sampler_after_fork(const struct hpp_code_map *code);
 
-/* A slot for the calling thread, CLAIMED, with an empty ring; NULL if there is none (counted). The
- * caller fills the stack's bounds in and arms it. */
+/* A slot for the calling thread, CLAIMED; NULL if there is none (counted). The caller fills the stack's
+ * bounds in and arms it. */
 struct hpp_slot *hpp_slot_claim(void);
 
-/* Gives the slot up: its timer must be disarmed. It is free at once if its ring is empty, else when the
- * writer has read it. Called by the thread itself, or by the writer for a thread that is gone. */
+/* Gives the slot up: its timer must be disarmed. It is free at once if no ring holds a sample of it, else
+ * when the writer has read them all (hpp_slot_taken). Called by the thread itself, or by the writer for a
+ * thread that is gone. */
 void hpp_slot_end(struct hpp_slot *slot);
+
+/* One more record of the slot's has been read, or (COUNT 0) may have been when it ended. Writer only. */
+void hpp_slot_taken(struct hpp_slot *slot, uint32_t count);
+
+/* How many of the rings can ever have been used. */
+uint32_t hpp_rings_used(void);
 
 /* The slot that a signal's value names, or NULL if its thread has ended or the value is not ours. */
 struct hpp_slot *hpp_slot_of(uint64_t value);

@@ -11,32 +11,81 @@
 #define MARK       0x4870ull
 #define INDEX_BITS 16
 
+#define RINGS_MIN 2u
+
 struct hpp_sampler hpp_sampler;
 
-int hpp_sampler_init(void)
+/* What belongs to a ring, one behind the other; the ends of the two are what is touched least. */
+struct ring_memory {
+    struct hpp_walk_cache cache;
+    uint64_t words[HPP_RING_WORDS];
+};
+
+/* The rings themselves come first, side by side: the writer looks at all of them. */
+static int make_rings(uint64_t memory)
+{
+    const size_t size = sizeof(struct hpp_ring) + sizeof(struct ring_memory);
+    uint64_t count = memory / size;
+    struct ring_memory *behind;
+
+    count = count < RINGS_MIN ? RINGS_MIN : count > HPP_SLOTS ? HPP_SLOTS : count;
+    hpp_sampler.rings = hpp_arena_map(count * size);
+    if (!hpp_sampler.rings)
+        return -ENOMEM;
+    hpp_sampler.ring_count = (uint32_t)count;
+    behind = (struct ring_memory *)(hpp_sampler.rings + count);
+    for (uint64_t i = 0; i < count; i++) {
+        hpp_sampler.rings[i].cache = &behind[i].cache;
+        hpp_sampler.rings[i].words = behind[i].words;
+    }
+    return 0;
+}
+
+int hpp_sampler_init(uint64_t memory)
 {
     hpp_sampler.pid = hpp_sys_getpid();
     if (!hpp_sampler.slots)
         hpp_sampler.slots = hpp_arena_map(HPP_SLOTS * sizeof *hpp_sampler.slots);
-    return hpp_sampler.slots ? 0 : -ENOMEM;
+    if (!hpp_sampler.slots)
+        return -ENOMEM;
+    return hpp_sampler.rings ? 0 : make_rings(memory);
+}
+
+uint32_t hpp_rings_used(void)
+{
+    uint32_t used = atomic_load(&hpp_sampler.slots_used);
+
+    if (used)
+        used += HPP_RINGS_TRIED - 1;
+    return used < hpp_sampler.ring_count ? used : hpp_sampler.ring_count;
+}
+
+/* Another thread of the parent's may have been in the middle of whatever: all anew. */
+static void forget_rings(const struct hpp_code_map *code)
+{
+    uint32_t used = hpp_rings_used();
+
+    for (uint32_t i = 0; i < used; i++) {
+        struct hpp_ring *ring = &hpp_sampler.rings[i];
+        *ring = (struct hpp_ring){.words = ring->words, .cache = ring->cache};
+        /* maps that the parent's writer made meanwhile are none of ours: the same numbers will be others */
+        if (!code || ring->cache->generation > code->generation)
+            ring->cache->generation = 0;
+    }
 }
 
 void hpp_sampler_after_fork(const struct hpp_code_map *code)
 {
     uint32_t used = atomic_load(&hpp_sampler.slots_used);
 
+    forget_rings(code);
     for (uint32_t i = 0; i < used; i++) {
         struct hpp_slot *slot = &hpp_sampler.slots[i];
-        uint64_t *words = slot->ring.words;
-        uint64_t value = slot->value;
-        struct hpp_walk_cache *cache = slot->cache;
-        *slot = (struct hpp_slot){.timer = -1, .value = value, .ring.words = words, .cache = cache};
-        /* the generations after the fork are others than the parent's */
-        if (cache)
-            cache->generation = 0;
+        *slot = (struct hpp_slot){.timer = -1, .value = slot->value};
     }
     atomic_store(&hpp_sampler.code, code);
     atomic_store(&hpp_sampler.forking, 0);
+    atomic_store(&hpp_sampler.dropped, 0);
     atomic_store(&hpp_sampler.stale, 0);
     atomic_store(&hpp_sampler.unsampled, 0);
     atomic_store(&hpp_sampler.blocked, 0);
@@ -56,29 +105,19 @@ static struct hpp_slot *prepare(uint32_t index)
     struct hpp_slot *slot = &hpp_sampler.slots[index];
     uint32_t generation = (uint32_t)(slot->value >> INDEX_BITS) + 1;
 
-    /* what a thread before it remembered is about another stack, which may have reached further */
-    if (slot->cache)
-        slot->cache->generation = 0;
-    if (!slot->ring.words) {
-        uint8_t *memory = hpp_arena_map(HPP_RING_WORDS * sizeof(uint64_t) + sizeof *slot->cache);
-        slot->ring.words = (uint64_t *)memory;
-        slot->cache = memory ? (struct hpp_walk_cache *)(memory + HPP_RING_WORDS * sizeof(uint64_t)) : NULL;
-        slot->timer = -1;
-    }
-    if (!slot->ring.words) {
-        atomic_store(&slot->state, HPP_SLOT_FREE);
-        return NULL;
-    }
     /* a thread that ended without telling us left its timer behind */
-    if (slot->timer >= 0)
+    if (slot->value && slot->timer >= 0)
         HPP_SYSCALL(timer_delete, slot->timer, 0, 0, 0, 0, 0);
     slot->timer = -1;
+    slot->home = index % hpp_sampler.ring_count;
     slot->tid = hpp_sys_gettid();
     slot->name[0] = 0;
     slot->named_at = 0;
     slot->root_fp = 0;
     slot->start_sp = 0;
     slot->weight = 0;
+    slot->label_at = NULL;
+    slot->start_routine = 0;
     slot->value = MARK << 48 | (uint64_t)generation << INDEX_BITS | index;
     return slot;
 }
@@ -116,14 +155,28 @@ struct hpp_slot *hpp_slot_claim(void)
     return slot;
 }
 
+static int has_pending(const struct hpp_slot *slot)
+{
+    return atomic_load(&slot->put) != atomic_load(&slot->taken);
+}
+
 void hpp_slot_end(struct hpp_slot *slot)
 {
-    /* one that holds no sample need not wait for the writer: threads may come and go faster than that */
-    int empty = atomic_load(&slot->ring.head) == atomic_load(&slot->ring.tail);
+    atomic_store(&slot->state, HPP_SLOT_CLAIMED); /* no more samples */
+    if (has_pending(slot)) {
+        atomic_store(&slot->state, HPP_SLOT_ENDED);
+        return;
+    }
+    /* it need not wait for the writer: threads may come and go faster than that */
+    atomic_store(&the_hint, (uint32_t)(slot - hpp_sampler.slots));
+    atomic_store(&slot->state, HPP_SLOT_FREE);
+}
 
-    if (empty)
-        atomic_store(&the_hint, (uint32_t)(slot - hpp_sampler.slots));
-    atomic_store(&slot->state, empty ? HPP_SLOT_FREE : HPP_SLOT_ENDED);
+void hpp_slot_taken(struct hpp_slot *slot, uint32_t count)
+{
+    atomic_fetch_add(&slot->taken, count);
+    if (atomic_load(&slot->state) == HPP_SLOT_ENDED && !has_pending(slot))
+        atomic_store(&slot->state, HPP_SLOT_FREE);
 }
 
 int hpp_slot_is_value(uint64_t value)

@@ -328,7 +328,7 @@ void hpp_walk_frames(const struct hpp_walk *walk, uint64_t *frames, unsigned lim
     frames[0] = walk->pc;
     hpp_walker_init(&w, walk);
     if (cache) {
-        hpp_walk_cache_renew(cache, walk->code->generation);
+        hpp_walk_cache_renew(cache, walk->code->generation, walk->stack_end);
         w.mark = cache->last->mark;
         w.mark_end = cache->last->mark + cache->last->count;
         w.memo = cache->next;

@@ -1,5 +1,5 @@
-/* What one thread's earlier walks found out: rules of return addresses, and the last stack, which the next
- * one mostly shares from some frame up. Signal handler only. */
+/* What earlier walks found out: rules of return addresses, and the last stack, which the next walk of the
+ * same thread mostly shares from some frame up. Signal handler only. */
 #ifndef HPP_PROFILER_WALK_CACHE_H
 #define HPP_PROFILER_WALK_CACHE_H
 
@@ -36,6 +36,7 @@ struct hpp_walk_memo {
 /* Zeroed at first. */
 struct hpp_walk_cache {
     uint64_t generation;               /* of the code map that it is true for */
+    uint64_t stack_end;                /* of the stack that the last walk was on */
     struct hpp_walk_memo *last, *next; /* the last walk's, and the one being made */
     struct hpp_walk_known known[HPP_WALK_KNOWN];
     struct hpp_walk_memo memo[2];
@@ -57,13 +58,22 @@ static __attribute__((noinline, cold, unused)) void hpp_walk_cache_clear(struct 
     cache->last->count = 0;
 }
 
-/* Forgets everything if it is not about the code map GENERATION. */
-static inline void hpp_walk_cache_renew(struct hpp_walk_cache *cache, uint64_t generation)
+static __attribute__((noinline, unused)) void hpp_walk_cache_change(struct hpp_walk_cache *cache,
+                                                                    uint64_t generation, uint64_t stack_end)
 {
-    if (cache->generation == generation)
-        return;
-    hpp_walk_cache_clear(cache);
+    if (cache->generation != generation)
+        hpp_walk_cache_clear(cache);
     cache->generation = generation;
+    cache->last->count = 0;
+    cache->stack_end = stack_end;
+}
+
+/* Forgets everything if it is not about the code map GENERATION, and the last stack if it did not end at
+ * STACK_END: the marks' words must lie on the stack that is walked now. */
+static inline void hpp_walk_cache_renew(struct hpp_walk_cache *cache, uint64_t generation, uint64_t stack_end)
+{
+    if (cache->generation != generation || cache->stack_end != stack_end)
+        hpp_walk_cache_change(cache, generation, stack_end);
 }
 
 #endif

@@ -49,7 +49,7 @@ struct hpp_writer {
     const char *told_note;
     uint64_t untold, told_untold; /* weight of samples that were walked for want of a table */
     uint64_t told_refused;
-    uint64_t told_stale, told_unsampled, told_blocked, told_write_errors, told_lost_weight;
+    uint64_t told_dropped, told_stale, told_unsampled, told_blocked, told_write_errors, told_lost_weight;
 };
 
 extern struct hpp_writer hpp_writer;

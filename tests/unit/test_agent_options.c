@@ -18,6 +18,7 @@
 #include "preload/next_symbol.h"
 #include "preload/proc_file.h"
 #include "preload/tell.h"
+#include "profiler/sampler.h"
 
 /* Reads ENVIRONMENT; what went to standard error stands in COMPLAINTS. */
 static struct hpp_agent_options read_options(char **environment, char complaints[4096])
@@ -51,6 +52,7 @@ static void expect_defaults(const struct hpp_agent_options *options)
     assert_string_equal(options->cache, "");
     assert_int_equal(options->cache_max, 1 << 30);
     assert_int_equal(options->flush, 1);
+    assert_int_equal(options->memory, HPP_MEMORY_DEFAULT);
 }
 
 static void test_defaults(void **state)

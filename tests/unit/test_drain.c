@@ -28,7 +28,7 @@ static int setup(void **state)
 
     (void)state;
     assert_non_null(mkdtemp(folder));
-    assert_int_equal(hpp_sampler_init(), 0);
+    assert_int_equal(hpp_sampler_init(HPP_MEMORY_DEFAULT), 0);
     assert_int_equal(hpp_aggregate_init(&hpp_writer.aggregate), 0);
     assert_int_equal(
         hpp_image_scan(&hpp_writer.image_arena, &hpp_writer.map_arena[0], NULL, getauxval(AT_ENTRY), &map),
@@ -60,15 +60,34 @@ static struct hpp_slot *active_slot(void)
     return slot;
 }
 
-static void put(struct hpp_slot *slot, uint32_t weight, const void *leaf)
+static struct hpp_ring *home(const struct hpp_slot *slot)
 {
-    uint64_t *record = hpp_ring_reserve(&slot->ring, HPP_DEPTH_MAX);
+    return &hpp_sampler.rings[slot->home];
+}
+
+static uint64_t *reserve(const struct hpp_slot *slot)
+{
+    uint64_t *record = hpp_ring_reserve(home(slot), HPP_DEPTH_MAX);
 
     assert_non_null(record);
     record[1] = 0;
+    record[2] = HPP_RECORD_OF(slot - hpp_sampler.slots, 0);
+    return record;
+}
+
+static void commit(struct hpp_slot *slot, unsigned frames)
+{
+    slot->put++;
+    hpp_ring_commit(home(slot), HPP_RECORD_WORDS + frames);
+}
+
+static void put(struct hpp_slot *slot, uint32_t weight, const void *leaf)
+{
+    uint64_t *record = reserve(slot);
+
     record[HPP_RECORD_WORDS] = (uint64_t)(uintptr_t)leaf;
     record[0] = HPP_RECORD(1, HPP_WALK_ROOT, weight);
-    hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + 1);
+    commit(slot, 1);
 }
 
 static Hpp__Pprof__Profile *decode(void)
@@ -128,7 +147,7 @@ static void test_samples(void **state)
     hpp_writer_drain();
     assert_int_equal(ended->state, HPP_SLOT_FREE);
     assert_int_equal(live->state, HPP_SLOT_ACTIVE);
-    assert_null(hpp_ring_peek(&live->ring));
+    assert_null(hpp_ring_peek(home(live)));
     flush(NULL, 0, "");
     profile = decode();
     assert_int_equal(profile->n_sample, 2);
@@ -145,13 +164,11 @@ static void test_samples(void **state)
 /* Each loss is told once, with the chunk after it. */
 static void test_losses(void **state)
 {
-    struct hpp_slot *slot = active_slot();
-
     (void)state;
-    slot->dropped += 5;
+    hpp_sampler.dropped += 5;
     flush(NULL, 1, "hpprof.lost dropped=5");
     flush(NULL, 1, "hpprof.lost dropped=5");
-    slot->dropped += 2;
+    hpp_sampler.dropped += 2;
     hpp_sampler.stale = 3;
     hpp_sampler.unsampled = 1;
     hpp_writer.aggregate.lost_weight = 9;
@@ -203,19 +220,18 @@ static void test_library_replaced(void **state)
     hpp_aggregate_clear(&hpp_writer.aggregate);
     assert_ptr_equal(mmap(place, 8192, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, other, 0), place);
     atomic_fetch_add(&hpp_sampler.epoch, 2);
-    record = hpp_ring_reserve(&slot->ring, HPP_DEPTH_MAX);
-    record[1] = 0;
+    record = reserve(slot);
     for (unsigned i = 0; i < 4; i++)
         record[HPP_RECORD_WORDS + i] = (uint64_t)(uintptr_t)(i == 1 ? place + 64 : (char *)&put + 2 * i);
     record[0] = HPP_RECORD(4, HPP_WALK_ROOT, 9) | HPP_RECORD_AT(atomic_load(&hpp_sampler.epoch));
-    hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + 4);
+    commit(slot, 4);
     hpp_writer_drain();
     stack = hpp_writer.aggregate.first;
     assert_non_null(stack);
     assert_int_equal(stack->weight, 9);
     assert_int_equal(stack->count, 3); /* two frames are known, then [unfinished] */
     assert_int_equal(stack->locations[2], HPP_LOCATION_UNFINISHED);
-    assert_null(hpp_ring_peek(&slot->ring));
+    assert_null(hpp_ring_peek(home(slot)));
     munmap(place, 8192);
     close(fd);
     close(other);

@@ -81,7 +81,7 @@ static int teardown(void **state)
 
 static void add(int tid, const char *name, enum hpp_walk_end end, uint32_t weight, uint64_t leaf)
 {
-    uint64_t record[HPP_RECORD_WORDS + 2] = {HPP_RECORD(2, end, weight), 0, leaf, CODE + 0x101};
+    uint64_t record[HPP_RECORD_WORDS + 2] = {HPP_RECORD(2, end, weight), 0, 0, leaf, CODE + 0x101};
 
     hpp_aggregate_add(&aggregate, map, record, tid, hpp_aggregate_string(&aggregate, name));
     put += weight;

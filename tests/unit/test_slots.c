@@ -18,7 +18,7 @@
 static int setup(void **state)
 {
     (void)state;
-    assert_int_equal(hpp_sampler_init(), 0);
+    assert_int_equal(hpp_sampler_init(HPP_MEMORY_DEFAULT), 0);
     hpp_sampler.period = 1000000000 / 99;
     return 0;
 }
@@ -26,17 +26,23 @@ static int setup(void **state)
 /* A sample of the slot's thread, and how the writer takes it. */
 static void put_sample(struct hpp_slot *slot)
 {
-    uint64_t *record = hpp_ring_reserve(&slot->ring, HPP_DEPTH_MAX);
+    struct hpp_ring *ring = &hpp_sampler.rings[slot->home];
+    uint64_t *record = hpp_ring_reserve(ring, HPP_DEPTH_MAX);
 
     record[0] = HPP_RECORD(1, 1, 1);
-    hpp_ring_commit(&slot->ring, HPP_RECORD_WORDS + 1);
+    record[2] = HPP_RECORD_OF(slot - hpp_sampler.slots, 0);
+    slot->put++;
+    hpp_ring_commit(ring, HPP_RECORD_WORDS + 1);
 }
 
 static void take_sample(struct hpp_slot *slot)
 {
-    hpp_ring_consume(&slot->ring, hpp_ring_peek(&slot->ring));
-    assert_int_equal(slot->state, HPP_SLOT_ENDED);
-    slot->state = HPP_SLOT_FREE;
+    struct hpp_ring *ring = &hpp_sampler.rings[slot->home];
+    uint64_t *record = hpp_ring_peek(ring);
+
+    assert_int_equal(HPP_RECORD_SLOT(record[2]), slot - hpp_sampler.slots);
+    hpp_ring_consume(ring, record);
+    hpp_slot_taken(slot, 1);
 }
 
 /* Claims until SLOT is the one. */
@@ -56,8 +62,8 @@ static void test_life(void **state)
     assert_int_equal(slot->state, HPP_SLOT_CLAIMED);
     assert_int_equal(slot->tid, gettid());
     assert_int_equal(slot->timer, -1);
-    assert_non_null(slot->ring.words);
-    assert_null(hpp_ring_peek(&slot->ring));
+    assert_in_range(slot->home, 0, hpp_sampler.ring_count - 1);
+    assert_null(hpp_ring_peek(&hpp_sampler.rings[slot->home]));
     value = slot->value;
     assert_true(hpp_slot_is_value(value));
     assert_null(hpp_slot_of(value)); /* not before its timer may run */
@@ -70,11 +76,11 @@ static void test_life(void **state)
     hpp_slot_end(slot);
     assert_null(hpp_slot_of(value));
     assert_ptr_not_equal(hpp_slot_claim(), slot); /* its ring has not been read */
+    assert_int_equal(slot->state, HPP_SLOT_ENDED);
     take_sample(slot);
-    slot->cache->generation = 7;
+    assert_int_equal(slot->state, HPP_SLOT_FREE);
     claim_again(slot);
     assert_int_not_equal(slot->value, value);
-    assert_int_equal(slot->cache->generation, 0); /* the stack before is forgotten */
     slot->state = HPP_SLOT_ACTIVE;
     assert_null(hpp_slot_of(value)); /* the thread before it */
     assert_ptr_equal(hpp_slot_of(slot->value), slot);
@@ -189,10 +195,11 @@ static void test_after_fork(void **state)
 {
     struct hpp_slot *slot = &hpp_sampler.slots[3];
     uint64_t value = slot->value;
+    uint32_t home = slot->home;
 
     (void)state;
     slot->state = HPP_SLOT_ACTIVE;
-    slot->dropped = slot->dropped_told = 5;
+    hpp_sampler.dropped = 5;
     slot->timer = 12345;
     put_sample(slot);
     assert_ptr_equal(hpp_slot_of(value), slot);
@@ -200,11 +207,12 @@ static void test_after_fork(void **state)
     assert_int_equal(hpp_sampler.pid, getpid());
     assert_int_equal(hpp_sampler.unsampled, 0);
     assert_null(hpp_slot_of(value));
-    assert_null(hpp_ring_peek(&slot->ring));
+    assert_null(hpp_ring_peek(&hpp_sampler.rings[home]));
+    assert_int_equal(hpp_sampler.dropped, 0);
     for (uint32_t i = 0; i < hpp_sampler.slots_used; i++) {
         assert_int_equal(hpp_sampler.slots[i].state, HPP_SLOT_FREE);
         assert_int_equal(hpp_sampler.slots[i].timer, -1);
-        assert_int_equal(hpp_sampler.slots[i].dropped, 0);
+        assert_int_equal(hpp_sampler.slots[i].put, hpp_sampler.slots[i].taken);
     }
     claim_again(slot);
     slot->state = HPP_SLOT_ACTIVE;

@@ -43,7 +43,7 @@ static struct hpp_segment *segment_of(const void *code)
 static void lack(const void *code, uint32_t weight)
 {
     const uint64_t address = (uint64_t)(uintptr_t)code;
-    const uint64_t record[] = {HPP_RECORD(2, HPP_WALK_OFF_STACK, weight) | HPP_RECORD_UNTOLD, 0, address,
+    const uint64_t record[] = {HPP_RECORD(2, HPP_WALK_OFF_STACK, weight) | HPP_RECORD_UNTOLD, 0, 0, address,
                                address + 1};
 
     hpp_tables_note(map, record);
