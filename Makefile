@@ -49,6 +49,7 @@ UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 # What make bench-unwind needs is larger, and only built for it.
 BENCH_UNWIND := $(wildcard bench/unwind*.c)
 BENCH_SRC  := $(filter-out $(BENCH_UNWIND),$(wildcard bench/*.c))
+TORTURE_PROGRAMS := scene many reap kills looks
 PROG_SRC   := $(wildcard tests/programs/*.c tests/programs/*.cc)
 # Unit tests of the agent's parts take what they name from here; what runs at load time stays out.
 TARGET_SRC := $(filter-out preload/agent.c preload/interpose%.c,$(wildcard profiler/*.c preload/*.c))
@@ -61,6 +62,7 @@ TARGET_OBJ := $(TARGET_SRC:%.c=$(OUT)/obj/%.o)
 UNIT_BIN   := $(UNIT_SRC:%.c=$(OUT)/%)
 BENCH_BIN  := $(BENCH_SRC:%.c=$(OUT)/%)
 UNWIND_BIN := $(addprefix $(OUT)/tests/,unwind/step unwind/second_opinion libhpprof-check.so)
+TORTURE_BIN := $(addprefix $(OUT)/tests/torture/,deliver walks $(TORTURE_PROGRAMS))
 PROG_BIN   := $(addprefix $(OUT)/,$(basename $(PROG_SRC)))
 
 AGENT := $(OUT)/libhpprof.so
@@ -72,8 +74,9 @@ tools: $(TOOL)                ## build the command
 programs: $(PROG_BIN)         ## build the programs that tests profile
 unit: $(UNIT_BIN)             ## build the unit tests
 unwind-programs: $(UNWIND_BIN)
+torture-programs: $(TORTURE_BIN)
 
-all agent tools programs unit unwind-programs bench-programs:
+all agent tools programs unit unwind-programs torture-programs bench-programs:
 	@:
 
 # ---- what outputs depend on besides their sources: flags, and lists of objects --------------------
@@ -171,6 +174,17 @@ $(OUT)/tests/unwind/second_opinion: $(OPINION_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ -ldw -lelf -o $@
 
+# What make torture needs: programs, two of them linked with parts of ours.
+$(OUT)/tests/torture/%: tests/torture/%.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,CC  )$(CC) -D_GNU_SOURCE -O1 -g -std=gnu11 $(WARN) -MMD -MP -MF $@.d $< -o $@ $(program_flags)
+$(OUT)/tests/torture/deliver: $(addprefix $(OUT)/obj/tests/torture/,deliver.o deliver_task.o)
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ -o $@
+$(OUT)/tests/torture/walks: $(OUT)/obj/tests/torture/walks.o $(COMMON_OBJ) $(OUT)/obj/libtarget.a
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ -o $@
+
 # ---- fuzzing -------------------------------------------------------------------------------------
 
 FUZZ_SECONDS ?= 60
@@ -228,13 +242,18 @@ JOBS       = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 # Two steps: what the first installs, the second make sees.
 test: deps-test  ## run all tests (T=FILE: only these; V=asan: command and unit tests under ASan and UBSan)
 	@+$(MAKE) --no-print-directory $(JOBS) run-tests
-run-tests: $(if $(V),,all programs unwind-programs bench-programs) $(if $(V),tools) unit
+run-tests: $(if $(V),,all programs unwind-programs torture-programs bench-programs) $(if $(V),tools) unit
 	@+$(if $(V),,$(MAKE) --no-print-directory V=asan tools unit)
 	@tests/run $(BUILD) $(T)
 
 unwind-check: deps-test  ## walk the stacks of stock programs twice, by us and by libdw, and compare (some minutes)
 	@+$(MAKE) --no-print-directory $(JOBS) all unwind-programs
 	@tests/unwind/check.sh $(BUILD)
+
+TORTURE ?= 1
+torture: deps-test  ## what takes long: signals at every instruction, 10^6 walks, ... (TORTURE=0.1: a tenth of it)
+	@+$(MAKE) --no-print-directory $(JOBS) all torture-programs
+	@tests/torture/run.sh $(BUILD) $(TORTURE)
 
 demo: deps  ## profile a compile and a program of ours, on huge pages where there are any
 	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs
@@ -279,11 +298,12 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "  V=asan|tsan|cov|fuzz builds the command and the unit tests in build/V with that instrumentation"
 
-.PHONY: all agent tools programs bench-programs unwind-programs unwind-check unit test run-tests demo bench \
+.PHONY: all agent tools programs bench-programs torture torture-programs unwind-programs unwind-check unit test run-tests demo bench \
         bench-unwind bench-roots deps deps-test deps-programs fuzz run-fuzz check-layers check-agent lint \
         install uninstall clean help FORCE
 # Objects stay: nothing that make made on its way to a test is temporary.
 .SECONDARY:
 -include $(AGENT_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TARGET_OBJ:.o=.d) $(PROG_BIN:=.d)
 -include $(UNIT_SRC:%.c=$(OUT)/obj/%.d) $(UNIT_HELP_OBJ:.o=.d) $(patsubst %.c,$(OUT)/obj/%.d,$(BENCH_SRC) $(BENCH_UNWIND))
+-include $(wildcard $(OUT)/tests/torture/*.d $(OUT)/obj/tests/torture/*.d)
 -include $(STEP_OBJ:.o=.d) $(OPINION_OBJ:.o=.d) $(CHECK_OBJ:.o=.d)

@@ -15,6 +15,6 @@ for check in scripts/check-lengths.sh scripts/check-layers.sh; do
 done
 for compiler in gcc clang; do
     ${MAKE:-make} --no-print-directory "BUILD=build/lint-$compiler" "CC=$compiler" WERROR=-Werror \
-        all programs unwind-programs unit bench-programs || status=1
+        all programs unwind-programs torture-programs unit bench-programs || status=1
 done
 exit $status

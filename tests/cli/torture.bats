@@ -1,0 +1,44 @@
+#!/usr/bin/env bats
+# A taste of `make torture`: each of its parts at a small scale.
+
+load helper
+
+setup() {
+    hpprof_setup
+}
+
+torture() {
+    timeout -k 5 200 "$ROOT/tests/torture/run.sh" "${PROGRAMS%/tests/programs}" "$@"
+}
+
+@test "our signal right before and behind each system call" {
+    [ "$(uname -m)" = x86_64 ] || skip 'for x86-64 only'
+    "${PROGRAMS%/programs}/torture/deliver" syscalls 1 true || skip 'ptrace is not possible'
+    torture 0.01 calls
+}
+
+@test "our signal at one instruction of a hundred of start-up, threads, fork, exec, dlopen and exit" {
+    [ "$(uname -m)" = x86_64 ] || skip 'for x86-64 only'
+    "${PROGRAMS%/programs}/torture/deliver" syscalls 1 true || skip 'ptrace is not possible'
+    torture 0.01 steps
+}
+
+@test "walks over changed stacks while what they point at goes" {
+    torture 0.02 walks
+}
+
+@test "many threads" {
+    torture 0.02 threads
+}
+
+@test "many children" {
+    torture 0.02 forks
+}
+
+@test "SIGKILL at random moments: each profile opens" {
+    torture 0.02 kills
+}
+
+@test "what ps, wait and /proc show is the same" {
+    torture 1 looks
+}

@@ -1,0 +1,121 @@
+#!/bin/bash
+# run.sh BUILD SCALE PART...: tests that take long or much, each SCALE times its full size (1: what `make torture`
+# does; less: a taste of it). Each part says in a line what was done; exit status 1 if one fails.
+set -u
+build=$(realpath "${1:?usage: run.sh BUILD SCALE PART...}") scale=${2:?}
+shift 2
+agent=$build/libhpprof.so tools=$build/tests/torture
+work=$(mktemp -d "${TMPDIR:-/tmp}/torture.XXXXXX") || exit 2
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 2
+unset "${!HPPROF_@}" LD_PRELOAD
+export HPPROF_CACHE=$work/cache
+
+# full N: N at this scale, at least 1
+full() { awk -v n="$1" -v scale="$scale" 'BEGIN { n *= scale; print (n < 1 ? 1 : int(n)) }'; }
+
+# wrong WHAT: of the present part
+wrong() {
+    echo "FAILED: $part: $*"
+    failed=1
+}
+
+# profiled VARIABLE=VALUE… COMMAND…: with the agent; nothing of it is left when this returns
+profiled() { "$tools/reap" 1800 env LD_PRELOAD="$agent" HPPROF_REMAP=off HPPROF_OUT="$work/profiles/$part.%p.pb" "$@"; }
+
+# same_as_plain COMMAND…: the files `out` and `status` are those of the command alone
+same_as_plain() {
+    "$@" >plain 2>/dev/null
+    [ $? -eq "$status" ] || wrong "exit status $status instead of that without the agent"
+    cmp -s plain out || { wrong "another output than without the agent:" && diff plain out | head -n 20; }
+}
+
+# readable: the profiles of the present part, at least one, are such that our command has no complaint; as many
+# are in the file `files`
+readable() {
+    find profiles -name "$part.*" -type f >files
+    [ -s files ] || wrong 'no profile'
+    xargs -n 5000 "$build/hpprof" merge -o merged <files >/dev/null 2>err || wrong "$(head -n 1 err)"
+    ! grep -aq 'a torn last chunk was left out' merged || wrong 'a profile is torn'
+}
+
+# deliver HOW EVERY: our signal at the worst moments of a small program
+deliver() {
+    LD_PRELOAD='' "$tools/deliver" "$1" "$2" env LD_PRELOAD="$agent" HPPROF_REMAP=off HPPROF_FREQ=1 \
+        HPPROF_OUT="$work/profiles/$part.%p.pb" "$tools/scene" >out 2>said
+    status=$?
+    same_as_plain "$tools/scene"
+    readable
+    sed "s/^deliver:/$part:/" said
+    awk '/signals sent/ { if ($6 > 0) ok = 1 } END { exit !ok }' said || wrong 'no signal was delivered'
+}
+torture_calls() { deliver syscalls 1; }
+torture_steps() { deliver step "$(awk -v scale="$scale" 'BEGIN { print (scale >= 1 ? 1 : int(1 / scale)) }')"; }
+
+torture_walks() {
+    local seed
+    for seed in 1 2 3 4; do
+        "$tools/walks" "$(full 250000)" $seed >out 2>&1 || wrong "walks, seed $seed: exit status $?"
+        sed "1s/^/walks: /" out
+    done
+}
+
+torture_threads() {
+    profiled HPPROF_FREQ=997 "$tools/many" threads "$(full 100000)" >out 2>said || wrong "exit status $?"
+    readable
+    echo "threads: $(cat out), $(cat said)"
+}
+
+torture_forks() {
+    profiled HPPROF_FREQ=9973 "$tools/many" forks "$(full 10000)" >out 2>said || wrong "exit status $?"
+    readable
+    echo "forks: $(cat out), $(wc -l <files) of them wrote a profile"
+}
+
+# What each killed program had used since main began must be in its profile, but for a tick and the part of a
+# period that is under way at either end.
+torture_kills() {
+    mkdir kills
+    HPPROF_FREQ=997 HPPROF_REMAP=off "$tools/kills" "$(full 500)" "$work/kills" "$agent" >list || wrong "exit status $?"
+    local number used sampled files=0 short=0 tick=0 bad=0 most=0
+    while read -r number used; do
+        [ "$number" != tick ] || { tick=$used && continue; }
+        [ -e "kills/$number.pb" ] || { [ "$used" -le $((tick + 2000000)) ] || wrong "$number: no profile of $used ns"; continue; }
+        files=$((files + 1))
+        opens "kills/$number.pb" || bad=$((bad + 1))
+        sampled=$("$build/hpprof" report --json -n 0 "kills/$number.pb" 2>/dev/null | jq .total_ns)
+        [ $((used - ${sampled:-0})) -le $most ] || most=$((used - ${sampled:-0}))
+        [ $((used - ${sampled:-0})) -le $((tick + 2 * 1003009)) ] || short=$((short + 1))
+    done <list
+    [ $bad -eq 0 ] || wrong "$bad profiles do not open in $reader"
+    # one that is ended while it waits for a processor has more than a tick unseen: a taste runs on crowded ones
+    [ $short -eq 0 ] || awk -v scale="$scale" 'BEGIN { exit scale >= 1 }' || wrong "$short profiles are short of more than a tick"
+    echo "kills: $(full 500) programs ended at random moments, $files profiles, $bad of them do not open in $reader, $short are short of more than a tick of $((tick / 1000)) us (the worst of $((most / 1000)) us)"
+}
+# opens FILE: in Go's pprof, where there is one
+opens() {
+    if [ "$reader" = 'go tool pprof' ]; then
+        HOME=$build/tests/go GOCACHE=$build/tests/go/cache XDG_CONFIG_HOME='' PPROF_TMPDIR=$work GOTOOLCHAIN=local \
+            GOPROXY=off GOFLAGS='' go tool pprof -top -symbolize=none "$1" >go.out 2>&1
+    else
+        "$build/hpprof" report "$1" >/dev/null 2>&1
+    fi
+}
+
+# What a program sees of itself and of its children, with the agent and without. The writer is looked for apart.
+torture_looks() {
+    "$tools/looks" >plain 2>&1
+    profiled HPPROF_FREQ=997 "$tools/looks" >out 2>&1
+    status=$?
+    same_as_plain "$tools/looks"
+    echo "looks: $(wc -l <out) lines about ps, wait, /proc/PID/task and /proc/PID/fd are the same"
+}
+
+failed=0 reader='hpprof report'
+! command -v go >/dev/null || reader='go tool pprof'
+mkdir profiles
+[ $# -gt 0 ] || set -- calls steps walks threads forks kills looks
+for part; do
+    torture_"$part"
+done
+exit $failed

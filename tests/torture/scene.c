@@ -1,0 +1,140 @@
+/* What a program does where a signal is least wanted: `scene` goes through start-up, threads, fork, spawning,
+ * libraries, and executes itself to go through its exit. It prints what came out; exit status 7.
+ * flags: -pthread -ldl */
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+static __thread int thread_word = 5;
+static pthread_key_t key;
+static int destroyed;
+
+static void say(const char *what, long value)
+{
+    char line[80];
+    int length = snprintf(line, sizeof line, "%s %ld\n", what, value);
+    if (write(1, line, (size_t)length) != length)
+        _exit(9);
+}
+
+static void destroy(void *argument)
+{
+    destroyed += *(int *)argument;
+}
+
+static void *thread(void *argument)
+{
+    sigset_t all;
+
+    pthread_setspecific(key, argument);
+    switch (*(int *)argument) {
+    case 1: /* blocks what it can */
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, NULL);
+        break;
+    case 2:
+        pthread_exit(argument);
+    case 3: /* cancelled */
+        for (;;)
+            pause();
+    }
+    thread_word++;
+    errno = 77;
+    return argument;
+}
+
+static void threads(void)
+{
+    static int numbers[] = {0, 1, 2, 3};
+    long joined = 0;
+
+    pthread_key_create(&key, destroy);
+    for (int i = 0; i < 4; i++) {
+        pthread_t id;
+        void *result = NULL;
+        pthread_attr_t attributes;
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, 65536);
+        if (pthread_create(&id, &attributes, thread, &numbers[i]))
+            continue;
+        if (i == 3)
+            pthread_cancel(id);
+        pthread_join(id, &result);
+        joined += result == (i == 3 ? PTHREAD_CANCELED : &numbers[i]);
+        pthread_attr_destroy(&attributes);
+    }
+    say("threads joined", joined);
+    say("destructors", destroyed);
+    say("own word", thread_word);
+}
+
+static void forks(void)
+{
+    for (volatile int how = 0; how < 3; how++) {
+        int status = 0;
+        pid_t child = how == 2 ? vfork() : fork();
+        if (child == 0 && how == 1)
+            exit(33);
+        if (child == 0)
+            _exit(34 + how);
+        waitpid(child, &status, 0);
+        say("forked child", status);
+    }
+    say("system", system("exit 5"));
+}
+
+static void spawn(char *self)
+{
+    char *words[] = {self, "child", NULL};
+    int status = 0;
+    pid_t child;
+
+    if (posix_spawn(&child, self, NULL, NULL, words, environ))
+        say("spawn", errno);
+    else
+        waitpid(child, &status, 0);
+    say("spawned", status);
+}
+
+static void libraries(void)
+{
+    for (int i = 0; i < 2; i++) {
+        void *library = dlopen("libutil.so.1", RTLD_NOW | RTLD_LOCAL);
+        say("library", library != NULL);
+        if (library)
+            dlclose(library);
+    }
+}
+
+static void last_words(void)
+{
+    say("at exit", 0);
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+
+    if (!strcmp(what, "child"))
+        return 12;
+    if (!strcmp(what, "last")) {
+        atexit(last_words);
+        puts("the end");
+        exit(7);
+    }
+    say("start", argc);
+    threads();
+    forks();
+    spawn(argv[0]);
+    libraries();
+    execl(argv[0], argv[0], "last", NULL);
+    return 1;
+}
