@@ -20,6 +20,7 @@
 #include "preload/remap.h"
 #include "preload/tell.h"
 #include "preload/threads.h"
+#include "profiler/accounts.h"
 #include "profiler/checked_read.h"
 #include "profiler/handler.h"
 #include "profiler/sampler.h"
@@ -132,6 +133,7 @@ static void after_fork_in_child(void)
     hpp_sampler_after_fork(hpp_thread_code_before_fork());
     hpp_checked_read_after_fork();
     hpp_writer = (struct hpp_writer){0};
+    hpp_accounts_begin(0);
     sampled = !atomic_load(&hpp_sampler.stopped) && !start_writer(agent.folder, 1);
     agent.started = sampled;
     hpp_thread_after_fork_in_child(sampled);
@@ -179,7 +181,7 @@ static void begin_main_thread(char **argv)
     HPP_SYSCALL(prlimit64, 0, RLIMIT_STACK, NULL, &limit, 0, 0);
     span = limit.rlim_cur < STACK_SPAN_MAX ? limit.rlim_cur : STACK_SPAN_MAX;
     /* the kernel starts a process with the stack pointer at the number of arguments */
-    hpp_thread_begin(&(struct hpp_thread_stack){end - span, end, (uint64_t)(uintptr_t)(argv - 1), 0});
+    hpp_thread_begin(&(struct hpp_thread_stack){end - span, end, (uint64_t)(uintptr_t)(argv - 1), 0, 0});
 }
 
 /* What descendants that execute another program must know: they write beside us. Not by setenv, so that a
@@ -269,6 +271,7 @@ static int is_switched_off(char **environment)
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
+    uint64_t cpu_begin = hpp_sys_now(CLOCK_PROCESS_CPUTIME_ID);
     int error;
 
     (void)argc;
@@ -296,6 +299,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         hpp_checked_read_open();
     choose_walker();
     remap();
+    hpp_accounts_begin(cpu_begin);
     if (start_writer(agent.options.first, 0))
         return;
     tell_descendants();
@@ -334,7 +338,7 @@ static void tell_unsampled(void)
     char line[160];
     struct hpp_text text = HPP_TEXT(line);
 
-    if (!threads || hpp_writer.aggregate.samples)
+    if (!threads || hpp_writer.file.size)
         return;
     hpp_text_put(&text, "hpprof: no profile: no timer could be made for ");
     hpp_text_put_number(&text, threads);

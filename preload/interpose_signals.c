@@ -9,6 +9,7 @@
 #include "common/sys.h"
 #include "preload/agent.h"
 #include "preload/interpose.h"
+#include "profiler/accounts.h"
 #include "profiler/handler.h"
 #include "profiler/sampler.h"
 
@@ -193,18 +194,20 @@ EXPORT sighandler_t sigset(int number, sighandler_t handler)
 /* ---- waiting for signals: ours are not for the program ------------------------------------------------- */
 
 /* Whether the signal taken is one of our timers'; its weight is then counted: as blocked, and as its slot's,
- * so that the thread's time is not told as unsampled too. */
+ * so that the thread's end does not count it again. */
 static int is_ours(int number, const siginfo_t *info)
 {
     uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
+    uint64_t weight = 1 + (uint64_t)info->si_overrun;
     struct hpp_slot *slot;
 
     if (number != SIGPROF || info->si_code != SI_TIMER || !hpp_slot_is_value(value))
         return 0;
     slot = hpp_slot_of(value);
-    if (slot)
-        slot->weight += 1 + (uint64_t)info->si_overrun;
-    atomic_fetch_add(&hpp_sampler.blocked, 1 + (uint64_t)info->si_overrun);
+    if (slot) {
+        slot->weight += weight;
+        hpp_account_add(HPP_BLOCKED, slot->start_routine, (int64_t)(weight * hpp_sampler.period));
+    }
     return 1;
 }
 

@@ -37,6 +37,7 @@ EXPORT int __libc_start_main(main_function *program_main, int argc, char **argv,
                              void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
 {
     the_main = program_main;
+    hpp_thread_set_start((uint64_t)(uintptr_t)program_main);
     return REAL(__libc_start_main)(run_main, argc, argv, init, fini, rtld_fini, stack_end);
 }
 
@@ -76,7 +77,10 @@ static FRAME void *run_thread(void *argument)
         .low = start.stack_size > 2 * PAGES_AROUND_STACK ? descriptor - start.stack_size + PAGES_AROUND_STACK
                                                          : frame - PAGES_AROUND_STACK / 2,
         .end = frame + 16,
-        .root_fp = frame});
+        .root_fp = frame,
+        .start_routine =
+            (uint64_t)(uintptr_t)(start.c11_routine ? (void *)start.c11_routine : (void *)start.routine)});
+    hpp_thread_unblock(start.blocked);
     result = start.c11_routine ? (void *)(intptr_t)start.c11_routine(start.argument)
                                : start.routine(start.argument);
     __asm__ volatile("" ::: "memory"); /* not a tail call */
@@ -115,6 +119,7 @@ static struct hpp_start_record *prepare(void *(*routine)(void *), thrd_start_t c
     record->routine = routine;
     record->c11_routine = c11_routine;
     record->argument = argument;
+    record->blocked = hpp_thread_is_unblocked();
     record->stack_size = stack_size(attributes);
     return record;
 }

@@ -13,6 +13,7 @@ struct hpp_start_record {
     thrd_start_t c11_routine; /* instead of routine, if not NULL */
     void *argument;
     size_t stack_size;
+    int blocked; /* hpp_thread_is_unblocked in the thread that makes it: this one would inherit that */
     atomic_int taken;
 };
 

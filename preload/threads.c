@@ -6,6 +6,8 @@
 #include <sys/prctl.h>
 
 #include "common/sys.h"
+#include "profiler/accounts.h"
+#include "profiler/foreign.h"
 #include "profiler/sampler.h"
 
 /* Not for the handler, which finds its slot by the timer's value. */
@@ -14,6 +16,7 @@ static __thread struct {
     struct hpp_thread_stack stack;
     uint64_t mask;                   /* before the fork */
     const struct hpp_code_map *code; /* the same */
+    int unblocked;                   /* as in its slot, and when there is none */
 } the_thread __attribute__((tls_model("initial-exec")));
 
 static const uint64_t profile_signal = 1ull << (SIGPROF - 1);
@@ -30,6 +33,8 @@ void hpp_thread_begin(const struct hpp_thread_stack *stack)
     slot->stack_end = stack->end;
     slot->start_sp = stack->start_sp;
     slot->root_fp = stack->root_fp;
+    slot->start_routine = stack->start_routine;
+    slot->unblocked = the_thread.unblocked;
     HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);
     hpp_timer_arm(slot);
 }
@@ -42,7 +47,7 @@ void hpp_thread_end(void)
     if (!slot || atomic_load(&hpp_sampler.sandboxed) || hpp_sys_getpid() != hpp_sampler.pid)
         return;
     if (slot->timer >= 0)
-        hpp_timer_account(slot);
+        hpp_account_thread(slot, 0);
     hpp_timer_disarm(slot);
     HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);
     hpp_slot_end(slot);
@@ -51,7 +56,30 @@ void hpp_thread_end(void)
 void hpp_thread_account(void)
 {
     if (the_thread.slot && the_thread.slot->timer >= 0)
-        hpp_timer_account(the_thread.slot);
+        hpp_account_thread(the_thread.slot, the_thread.slot->cpu_begin);
+    hpp_account_other_threads(the_thread.slot);
+}
+
+void hpp_thread_unblock(int was_blocked)
+{
+    uint64_t mask = 0;
+
+    if (!the_thread.slot)
+        return;
+    /* first the mark: what is pending comes at once */
+    if (was_blocked)
+        hpp_foreign_keep_off(the_thread.slot);
+    hpp_sys_sigmask(SIG_BLOCK, NULL, &mask);
+    if (mask & profile_signal) {
+        hpp_foreign_keep_off(the_thread.slot);
+        hpp_sys_sigmask(SIG_UNBLOCK, &profile_signal, NULL);
+    }
+    the_thread.unblocked = the_thread.slot->unblocked;
+}
+
+int hpp_thread_is_unblocked(void)
+{
+    return the_thread.unblocked;
 }
 
 void hpp_thread_set_root(uint64_t root_fp)
@@ -59,6 +87,13 @@ void hpp_thread_set_root(uint64_t root_fp)
     the_thread.stack.root_fp = root_fp;
     if (the_thread.slot)
         *(volatile uint64_t *)&the_thread.slot->root_fp = root_fp;
+}
+
+void hpp_thread_set_start(uint64_t start_routine)
+{
+    the_thread.stack.start_routine = start_routine;
+    if (the_thread.slot)
+        *(volatile uint64_t *)&the_thread.slot->start_routine = start_routine;
 }
 
 void hpp_thread_before_fork(void)

@@ -177,9 +177,9 @@ int hpp_aggregate_init(struct hpp_aggregate *aggregate)
         return -ENOMEM;
     aggregate->strings[aggregate->string_count++] = "";
     /* their addresses only tell them apart; they are written without */
-    if (location_id(aggregate, 0, UINT32_MAX) != HPP_LOCATION_UNFINISHED ||
-        location_id(aggregate, 1, UINT32_MAX) != HPP_LOCATION_TRUNCATED)
-        return -ENOMEM;
+    for (uint32_t id = 1; id <= HPP_LOCATIONS_SPECIAL; id++)
+        if (location_id(aggregate, id, UINT32_MAX) != id)
+            return -ENOMEM;
     return 0;
 }
 
@@ -300,6 +300,22 @@ void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_ma
     }
     stack->weight += weight;
     aggregate->samples += weight;
+}
+
+int hpp_aggregate_book(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, uint32_t leaf,
+                       uint64_t start_routine, uint64_t ns)
+{
+    const struct hpp_code_range *range = start_routine ? hpp_image_find(map, start_routine) : NULL;
+    uint32_t ids[2] = {leaf, 0};
+    struct hpp_stack *stack;
+
+    if (start_routine)
+        ids[1] = location_id(aggregate, start_routine, range ? range->segment->serial + 1 : 0);
+    stack = find_stack(aggregate, 0, 0, ids[1] ? 2 : 1, ids);
+    if (!stack)
+        return -ENOMEM;
+    stack->booked_ns += ns;
+    return 0;
 }
 
 void hpp_aggregate_clear(struct hpp_aggregate *aggregate)

@@ -8,9 +8,13 @@
 #include "common/arena.h"
 #include "common/image.h"
 
-/* Ids of the two locations that stand for no address; they come first in every file. */
-#define HPP_LOCATION_UNFINISHED 1u
-#define HPP_LOCATION_TRUNCATED  2u
+/* Ids of the locations that stand for no address; they come first in every file. */
+#define HPP_LOCATION_UNFINISHED  1u
+#define HPP_LOCATION_TRUNCATED   2u
+#define HPP_LOCATION_SHORT_LIVED 3u
+#define HPP_LOCATION_BLOCKED     4u
+#define HPP_LOCATION_UNSAMPLED   5u
+#define HPP_LOCATIONS_SPECIAL    5u
 
 /* A distinct address. Its id in the profile is its index + 1. */
 struct hpp_location {
@@ -23,6 +27,7 @@ struct hpp_stack {
     struct hpp_stack *next; /* in order of first appearance */
     uint64_t hash;
     uint64_t weight;
+    uint64_t booked_ns; /* instead of weight and thread: CPU time without a sample */
     int tid;
     uint32_t name;  /* index into strings: the thread's name */
     uint32_t count; /* of locations, leaf first */
@@ -54,7 +59,7 @@ struct hpp_aggregate {
     uint32_t stack_count;
     uint64_t begun; /* Unix time when the first of the stacks came, ns */
 
-    uint64_t samples;     /* weight taken in since the start */
+    uint64_t samples;     /* weight taken in since the start, without what was booked */
     uint64_t lost_weight; /* weight for which there was no memory */
 };
 
@@ -72,6 +77,11 @@ int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_cod
  * lost_weight. */
 void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map,
                        const uint64_t *record, int tid, uint32_t name);
+
+/* Adds NS of CPU time that no sample stands for: a row of the location LEAF (HPP_LOCATION_…) and, unless
+ * START_ROUTINE is 0, that function's. Returns 0 or -ENOMEM. */
+int hpp_aggregate_book(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, uint32_t leaf,
+                       uint64_t start_routine, uint64_t ns);
 
 /* Forgets the stacks: they have been written. */
 void hpp_aggregate_clear(struct hpp_aggregate *aggregate);

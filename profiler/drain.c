@@ -6,6 +6,7 @@
 
 #include "common/sys.h"
 #include "common/text.h"
+#include "profiler/books.h"
 #include "profiler/sampler.h"
 #include "profiler/sandbox.h"
 #include "profiler/tables.h"
@@ -205,29 +206,17 @@ static int put_count(struct hpp_text *text, const char *name, uint64_t count, ui
     return 1;
 }
 
-/* CPU time without a signal, in periods; said at the end, and not for the few that chance explains. */
-static uint64_t unsampled_weight(int at_end)
-{
-    int64_t ns = atomic_load(&hpp_sampler.unsampled_ns);
-    int64_t weight = at_end && hpp_sampler.period ? ns / (int64_t)hpp_sampler.period : 0;
-
-    return weight > 3 && (uint64_t)weight > hpp_writer.aggregate.samples / 100 ? (uint64_t)weight : 0;
-}
-
-static void comment_losses(int at_end)
+static void comment_losses(void)
 {
     struct hpp_writer *writer = &hpp_writer;
-    uint64_t unsampled = unsampled_weight(at_end), none = 0;
     char line[256];
     struct hpp_text text = HPP_TEXT(line);
     int any = 0;
 
     hpp_text_put(&text, "hpprof.lost");
     any |= put_count(&text, "dropped", atomic_load(&hpp_sampler.dropped), &writer->told_dropped);
-    any |= put_count(&text, "unsampled", unsampled, &none);
     any |= put_count(&text, "stale", atomic_load(&hpp_sampler.stale), &writer->told_stale);
     any |= put_count(&text, "threads", atomic_load(&hpp_sampler.unsampled), &writer->told_unsampled);
-    any |= put_count(&text, "blocked", atomic_load(&hpp_sampler.blocked), &writer->told_blocked);
     any |= put_count(&text, "not_libunwind", hpp_walk_libunwind_refused(), &writer->told_refused);
     any |= put_count(&text, "write_errors", writer->file.write_errors, &writer->told_write_errors);
     any |= put_count(&text, "lost_weight", writer->aggregate.lost_weight, &writer->told_lost_weight);
@@ -273,8 +262,12 @@ int hpp_writer_flush(const char *cause)
     int error;
 
     writer->last_flush = hpp_sys_now(CLOCK_MONOTONIC);
-    if (!writer->file.size && !writer->always_write && !writer->aggregate.samples)
+    hpp_books_settle(0);
+    if (!writer->file.size && !writer->always_write && !writer->aggregate.samples &&
+        !writer->aggregate.first && !(cause && hpp_books_are_needed()))
         return 0;
+    hpp_books_settle(cause != NULL);
+    hpp_books_comment(cause != NULL);
     if (!cause) {
         end_dead_threads();
         if (writer->proc_is_ours) {
@@ -283,7 +276,7 @@ int hpp_writer_flush(const char *cause)
         }
         scan_images(writer->last_flush);
     }
-    comment_losses(cause != NULL);
+    comment_losses();
     comment_note();
     hpp_tables_comment(atomic_load(&hpp_sampler.code));
     if (cause) {

@@ -5,6 +5,8 @@
 #include <ucontext.h>
 
 #include "common/sys.h"
+#include "profiler/accounts.h"
+#include "profiler/foreign.h"
 #include "profiler/sampler.h"
 #include "profiler/walk.h"
 #include "profiler/walk_libunwind.h"
@@ -65,6 +67,7 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
     struct hpp_walk_result result;
 
     slot->weight += weight;
+    weight = hpp_account_late(slot, context, weight);
     if (!ring) {
         atomic_fetch_add_explicit(&hpp_sampler.dropped, weight, memory_order_relaxed);
         return;
@@ -122,7 +125,8 @@ void hpp_handler(int signal, siginfo_t *info, void *context)
 
     (void)signal;
     if (info->si_code != SI_TIMER || !hpp_slot_is_value(value)) {
-        pass_on(info, context);
+        if (!hpp_foreign_send_away(info, context))
+            pass_on(info, context);
         return;
     }
     slot = hpp_slot_of(value);

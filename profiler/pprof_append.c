@@ -32,16 +32,18 @@ static Hpp__Pprof__ValueType *value_type(struct hpp_arena *scratch, struct hpp_a
     return value;
 }
 
-/* Functions 1 and 2 and the locations of the same ids: what the two names stand for is in FORMAT.md. */
+/* The first functions and the locations of the same ids: what the names stand for is in FORMAT.md. */
 static int add_special(struct hpp_arena *scratch, struct hpp_aggregate *aggregate,
                        Hpp__Pprof__Profile *profile)
 {
-    static const char *const names[] = {"[unfinished]", "[truncated]"};
+    static const char *const names[HPP_LOCATIONS_SPECIAL] = {"[unfinished]", "[truncated]", "[short-lived]",
+                                                             "[signals blocked]", "[unsampled]"};
 
-    profile->function = hpp_arena_allocate(scratch, 2 * sizeof *profile->function);
+    profile->function =
+        hpp_arena_allocate(scratch, sizeof names / sizeof names[0] * sizeof *profile->function);
     if (!profile->function)
         return -ENOMEM;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         Hpp__Pprof__Function *function = NEW(scratch, Hpp__Pprof__Function);
         if (!function)
             return -ENOMEM;
@@ -127,7 +129,7 @@ static int add_locations(struct hpp_pprof_file *file, struct hpp_aggregate *aggr
             return -ENOMEM;
         hpp__pprof__location__init(location);
         location->id = i + 1;
-        if (i + 1 == HPP_LOCATION_UNFINISHED || i + 1 == HPP_LOCATION_TRUNCATED) {
+        if (i < HPP_LOCATIONS_SPECIAL) {
             Hpp__Pprof__Line *line = NEW(&file->scratch, Hpp__Pprof__Line);
             location->line = NEW(&file->scratch, Hpp__Pprof__Line *);
             if (!line || !location->line)
@@ -176,6 +178,10 @@ static int add_labels(struct hpp_arena *scratch, const struct label_strings *str
         return -ENOMEM;
     sample->label[2]->num_unit = strings->seconds;
     sample->n_label = 3;
+    if (stack->booked_ns) { /* of many threads */
+        sample->label[0] = sample->label[2];
+        sample->n_label = 1;
+    }
     return 0;
 }
 
@@ -203,8 +209,8 @@ static int add_samples(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
             return -ENOMEM;
         for (uint32_t i = 0; i < stack->count; i++)
             sample->location_id[i] = stack->locations[i];
-        sample->value[0] = (int64_t)stack->weight;
-        sample->value[1] = (int64_t)(stack->weight * file->period);
+        sample->value[0] = (int64_t)(stack->weight + (stack->booked_ns + file->period / 2) / file->period);
+        sample->value[1] = (int64_t)(stack->weight * file->period + stack->booked_ns);
         sample->n_location_id = stack->count;
         sample->n_value = 2;
         profile->sample[profile->n_sample++] = sample;

@@ -37,6 +37,7 @@ struct hpp_slot {
     int timer;                  /* kernel timer id, -1 if none */
     uint64_t cpu_begin;         /* the thread's CPU clock when its timer was armed, ns */
     uint64_t start_routine;     /* address of the thread's first function; 0: not known */
+    int unblocked;              /* SIGPROF was blocked when it began, and is not, by our doing */
     char name[HPP_THREAD_NAME]; /* as the thread saw it when it began, and when it ended */
     /* the writer's own */
     _Alignas(64) _Atomic uint32_t taken; /* records taken out of rings */
@@ -60,8 +61,6 @@ struct hpp_sampler {
     _Atomic uint64_t dropped;     /* weight of samples for which there was no ring with room */
     _Atomic uint64_t stale;       /* signals for a thread that had ended */
     _Atomic uint64_t unsampled;   /* threads that got no timer */
-    _Atomic uint64_t blocked;     /* weight of signals that the program took by sigwait, all blocked */
-    _Atomic int64_t unsampled_ns; /* CPU time of ended threads that no signal stands for */
     _Atomic uint32_t epoch;       /* moves before and after each dlclose */
     atomic_int forking;           /* threads in fork(2): the present code map must stay as it is */
     atomic_int sandboxed;         /* a seccomp filter stands: no system calls in the program */
@@ -106,11 +105,6 @@ int hpp_slot_is_value(uint64_t value);
 /* Starts the slot's thread's CPU timer, first signal after a random part of the period. Called by that
  * thread. Returns 0, or -errno: then the thread is counted as unsampled, but keeps its slot. */
 int hpp_timer_arm(struct hpp_slot *slot);
-
-/* Adds what the calling thread, whose slot this is, has used and no signal stands for to unsampled_ns: time
- * with the signal blocked, or less than a tick. First phases are random, so over many threads a sampler
- * that misses nothing adds nothing. */
-void hpp_timer_account(const struct hpp_slot *slot);
 
 /* Stops and deletes the timer. Any thread of the process. */
 void hpp_timer_disarm(struct hpp_slot *slot);

@@ -88,8 +88,6 @@ void hpp_sampler_after_fork(const struct hpp_code_map *code)
     atomic_store(&hpp_sampler.dropped, 0);
     atomic_store(&hpp_sampler.stale, 0);
     atomic_store(&hpp_sampler.unsampled, 0);
-    atomic_store(&hpp_sampler.blocked, 0);
-    atomic_store(&hpp_sampler.unsampled_ns, 0);
     hpp_sampler.pid = hpp_sys_getpid();
 }
 
@@ -115,6 +113,7 @@ static struct hpp_slot *prepare(uint32_t index)
     slot->named_at = 0;
     slot->root_fp = 0;
     slot->start_sp = 0;
+    slot->unblocked = 0;
     slot->weight = 0;
     slot->label_at = NULL;
     slot->start_routine = 0;

@@ -55,13 +55,6 @@ int hpp_timer_arm(struct hpp_slot *slot)
     return (int)error;
 }
 
-void hpp_timer_account(const struct hpp_slot *slot)
-{
-    int64_t used = (int64_t)(hpp_sys_now(CLOCK_THREAD_CPUTIME_ID) - slot->cpu_begin);
-
-    atomic_fetch_add(&hpp_sampler.unsampled_ns, used - (int64_t)(slot->weight * hpp_sampler.period));
-}
-
 void hpp_timer_disarm(struct hpp_slot *slot)
 {
     /* the thread at its end and another at the process's end may meet here */

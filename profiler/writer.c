@@ -9,6 +9,7 @@
 
 #include "common/sys.h"
 #include "common/text.h"
+#include "profiler/books.h"
 #include "profiler/sampler.h"
 #include "profiler/tables.h"
 #include "profiler/signal_safe.h"
@@ -252,6 +253,7 @@ int hpp_writer_run(void *unused)
         uint64_t interval = writer->flushes ? writer->flush_interval : FLUSH_FIRST;
 
         cause = end_cause();
+        hpp_books_look();
         hands_over = atomic_load(&writer->stop) == HPP_WRITER_HAND_OVER;
         soon = hpp_writer_drain();
         if (cause || hands_over)

@@ -16,6 +16,14 @@ enum hpp_writer_wish {
     HPP_WRITER_HAND_OVER, /* write all and go: another takes over */
 };
 
+/* The process's CPU time as far as it is known, ns. */
+struct hpp_books {
+    uint64_t total;     /* by its own clock */
+    int is_fresh;       /* just read; else it is at least that much */
+    uint64_t booked[3]; /* by HPP_LOCATION_…, from _SHORT_LIVED on */
+    uint64_t told_total, told_samples, told_booked[3];
+};
+
 struct hpp_writer {
     /* set up by start-up code */
     struct hpp_aggregate aggregate;
@@ -46,10 +54,11 @@ struct hpp_writer {
     uint64_t scan_interval;
     uint64_t last_sample;
     uint64_t flushes;
+    struct hpp_books books;
     const char *told_note;
     uint64_t untold, told_untold; /* weight of samples that were walked for want of a table */
     uint64_t told_refused;
-    uint64_t told_dropped, told_stale, told_unsampled, told_blocked, told_write_errors, told_lost_weight;
+    uint64_t told_dropped, told_stale, told_unsampled, told_write_errors, told_lost_weight;
 };
 
 extern struct hpp_writer hpp_writer;

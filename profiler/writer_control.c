@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "common/sys.h"
+#include "profiler/books.h"
 #include "profiler/sampler.h"
 #include "profiler/writer.h"
 #include "profiler/signal_safe.h"
@@ -128,6 +129,7 @@ int hpp_writer_finish(void)
     int error;
 
     if (!writer->pid) {
+        hpp_books_look();
         hpp_writer_drain();
         hpp_writer_flush("exit");
         hpp_pprof_close(&writer->file, 0);

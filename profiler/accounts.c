@@ -1,0 +1,147 @@
+/* The table of accounts. Threads at their ends, and handlers, add to it; the writer reads it. */
+#include "profiler/accounts.h"
+
+#include "common/sys.h"
+#include "profiler/signal_safe.h"
+
+#define ROUTINES       256u /* a power of two */
+#define PROFILE_SIGNAL (1ull << (SIGPROF - 1))
+
+/* One start routine. */
+struct entry {
+    _Atomic uint64_t routine; /* 0: free */
+    struct {
+        _Atomic int64_t ns;
+        _Atomic uint64_t count; /* how many amounts were added */
+        int64_t booked;         /* the writer's */
+    } kind[HPP_ACCOUNTS];
+};
+
+/* The last one is for routines that are not known or found no room. */
+static struct entry the_entries[ROUTINES + 1];
+static uint64_t the_cpu_begin = UINT64_MAX; /* not begun */
+static int64_t the_tick;                    /* of the kernel's, ns: CPU timers expire at them */
+
+void hpp_accounts_begin(uint64_t cpu_begin)
+{
+    struct timespec tick = {0, 0};
+
+    for (unsigned i = 0; i <= ROUTINES; i++)
+        if (i == ROUTINES || atomic_load(&the_entries[i].routine))
+            the_entries[i] = (struct entry){0};
+    HPP_SYSCALL(clock_getres, CLOCK_MONOTONIC_COARSE, &tick, 0, 0, 0, 0);
+    the_tick = tick.tv_nsec ? tick.tv_nsec : 10000000;
+    the_cpu_begin = cpu_begin;
+}
+
+static struct entry *find(uint64_t routine)
+{
+    uint32_t at = (uint32_t)(routine * 0x9e3779b97f4a7c15ull >> 32);
+
+    for (unsigned i = 0; routine && i < ROUTINES; i++, at++) {
+        struct entry *entry = &the_entries[at & (ROUTINES - 1)];
+        uint64_t present = atomic_load_explicit(&entry->routine, memory_order_relaxed);
+        if (present == routine)
+            return entry;
+        if (!present && atomic_compare_exchange_strong(&entry->routine, &present, routine))
+            return entry;
+        if (present == routine) /* another thread was quicker */
+            return entry;
+    }
+    return &the_entries[ROUTINES];
+}
+
+void hpp_account_add(enum hpp_account kind, uint64_t start_routine, int64_t ns)
+{
+    struct entry *entry = find(start_routine);
+
+    atomic_fetch_add_explicit(&entry->kind[kind].count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&entry->kind[kind].ns, ns, memory_order_relaxed);
+}
+
+/* How many periods a signal may stand for that nobody held back. */
+static uint64_t latest(void)
+{
+    return hpp_sampler.period ? 2 * (uint64_t)the_tick / hpp_sampler.period + 2 : UINT32_MAX;
+}
+
+static int64_t residue(const struct hpp_slot *slot, uint64_t used)
+{
+    return (int64_t)used - (int64_t)(slot->weight * hpp_sampler.period);
+}
+
+void hpp_account_thread(const struct hpp_slot *slot, uint64_t begin)
+{
+    uint64_t mask = 0;
+
+    hpp_sys_sigmask(SIG_BLOCK, NULL, &mask);
+    hpp_account_add(mask & PROFILE_SIGNAL ? HPP_BLOCKED : HPP_SHORT_LIVED, slot->start_routine,
+                    residue(slot, hpp_sys_now(CLOCK_THREAD_CPUTIME_ID) - begin));
+}
+
+void hpp_account_other_threads(const struct hpp_slot *own)
+{
+    uint32_t used = atomic_load(&hpp_sampler.slots_used);
+
+    for (uint32_t i = 0; i < used; i++) {
+        const struct hpp_slot *slot = &hpp_sampler.slots[i];
+        /* a thread's CPU clock: include/linux/posix-timers.h, CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED */
+        uint64_t now;
+        int64_t ns;
+        if (slot == own || atomic_load(&slot->state) != HPP_SLOT_ACTIVE || slot->timer < 0)
+            continue;
+        now = hpp_sys_now((clockid_t)(~(uint32_t)slot->tid << 3 | 6));
+        if (now < slot->cpu_begin)
+            continue; /* it has gone */
+        ns = residue(slot, now - slot->cpu_begin);
+        hpp_account_add(ns > (int64_t)(latest() * hpp_sampler.period) ? HPP_BLOCKED : HPP_SHORT_LIVED,
+                        slot->start_routine, ns);
+    }
+}
+
+uint32_t hpp_account_late(const struct hpp_slot *slot, const ucontext_t *context, uint32_t weight)
+{
+    uint64_t bound;
+
+    if (weight <= 2)
+        return weight;
+    bound = latest();
+    if (weight <= bound || hpp_arch_is_after_call(context))
+        return weight;
+    hpp_account_add(HPP_BLOCKED, slot->start_routine, (int64_t)((weight - bound) * hpp_sampler.period));
+    return (uint32_t)bound;
+}
+
+/* ---- the writer ------------------------------------------------------------------------------------- */
+
+static int64_t square_root(uint64_t number)
+{
+    uint64_t root = 0;
+
+    for (uint64_t bit = 1ull << 31; bit; bit >>= 1)
+        if ((root | bit) * (root | bit) <= number)
+            root |= bit;
+    return (int64_t)root;
+}
+
+int hpp_accounts_get(unsigned index, struct hpp_account_due *due)
+{
+    struct entry *entry = &the_entries[index / HPP_ACCOUNTS];
+    enum hpp_account kind = index % HPP_ACCOUNTS;
+
+    if (index / HPP_ACCOUNTS > ROUTINES)
+        return 0;
+    *due = (struct hpp_account_due){
+        .kind = kind,
+        .start_routine = atomic_load(&entry->routine),
+        .ns = atomic_load(&entry->kind[kind].ns) - entry->kind[kind].booked,
+        .chance = 3 * (int64_t)hpp_sampler.period * square_root(atomic_load(&entry->kind[kind].count)),
+        .booked = &entry->kind[kind].booked,
+    };
+    return 1;
+}
+
+uint64_t hpp_accounts_cpu_begin(void)
+{
+    return the_cpu_begin;
+}

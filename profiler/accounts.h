@@ -1,0 +1,55 @@
+/* CPU time that no sample stands for, by what kept it from being sampled and by the start routine of the
+ * threads that used it. Threads and handlers add, the writer books: into sample rows whose leaf is one of the
+ * locations HPP_LOCATION_SHORT_LIVED, _BLOCKED and _UNSAMPLED, and into the comment hpprof.cpu. No lock. */
+#ifndef HPP_PROFILER_ACCOUNTS_H
+#define HPP_PROFILER_ACCOUNTS_H
+
+#include <stdint.h>
+#include <ucontext.h>
+
+#include "profiler/sampler.h"
+
+enum hpp_account {
+    HPP_SHORT_LIVED, /* the thread ended before a signal came for it */
+    HPP_BLOCKED,     /* the program kept our signal from being delivered */
+    HPP_ACCOUNTS
+};
+
+/* Begins anew: start-up code and fork children. CPU_BEGIN: how much of the process's CPU clock is not to be
+ * told, ns (a program executed before this one has told it). hpp_sampler.period is set. */
+void hpp_accounts_begin(uint64_t cpu_begin);
+
+/* Adds NS of CPU time of a thread that began with START_ROUTINE (0: not known); less than 0 where samples
+ * stood for more than was used, which chance does. Any thread, the handler too. */
+void hpp_account_add(enum hpp_account kind, uint64_t start_routine, int64_t ns);
+
+/* At a thread's end or the process's: adds what of the calling thread's CPU time since BEGIN (its own clock,
+ * ns) no signal stands for. SLOT is its own and had a timer. First phases are random, so over many threads a
+ * sampler that misses nothing adds nothing. */
+void hpp_account_thread(const struct hpp_slot *slot, uint64_t begin);
+
+/* At the process's end: the same for the other threads with a timer. Their masks are not
+ * known: where more is missing than a signal can be late, they had it blocked. */
+void hpp_account_other_threads(const struct hpp_slot *own);
+
+/* Handler: what is to be recorded of a signal of WEIGHT periods. One that was held back for longer than a
+ * sleeping tick explains comes at the wrong place: the excess is blocked time. A system call that took so
+ * long is the right place. */
+uint32_t hpp_account_late(const struct hpp_slot *slot, const ucontext_t *context, uint32_t weight);
+
+/* What the writer knows of one account, for hpp_accounts_take. */
+struct hpp_account_due {
+    enum hpp_account kind;
+    uint64_t start_routine;
+    int64_t ns;      /* not booked yet; of either sign */
+    int64_t chance;  /* how much of that chance may explain, ns */
+    int64_t *booked; /* to be added to when it is booked */
+};
+
+/* Account number INDEX into DUE. Returns whether there is one. Writer only. */
+int hpp_accounts_get(unsigned index, struct hpp_account_due *due);
+
+/* The part of the process's CPU clock that is not to be told, ns; UINT64_MAX before hpp_accounts_begin. */
+uint64_t hpp_accounts_cpu_begin(void);
+
+#endif
