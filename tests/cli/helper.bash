@@ -58,20 +58,18 @@ comment_field() { sed -n "s/^[^=]* \(.* \)\{0,1\}$1=\([^ ]*\).*/\2/p"; }
 # profile_folded FILE: `root;…;leaf weight` lines.
 profile_folded() { hpprof flamegraph --folded "$1"; }
 
-# profile_samples FILE: the weight of all its samples.
-profile_samples() {
+# profile_told FILE: the weight of all its rows.
+profile_told() {
     profile_message "$1" | awk '/^  value: / && !seen { n += $2; seen = 1 } /^sample \{/ { seen = 0 }
         END { print n + 0 }'
 }
 
-# profile_unsampled FILE: as many samples as it says that it has none for. The kernel looks at CPU timers at its
-# ticks; on a crowded processor a thread may run, and end, between them.
-profile_unsampled() {
-    profile_comments "$1" | sed -n '/^hpprof.lost /p' | comment_field unsampled | awk '{ n += $1 } END { print n + 0 }'
-}
+# profile_unsampled FILE: as many of them as are booked: CPU time that no signal stands for. The kernel looks at CPU
+# timers at its ticks; on a crowded processor a thread may run, and end, between them.
+profile_unsampled() { profile_folded "$1" | folded_weight '(^|;)\[(short-lived|signals blocked|unsampled)\]$'; }
 
-# profile_told FILE: the weight of all its samples, and of those that it says it lacks.
-profile_told() { echo $(($(profile_samples "$1") + $(profile_unsampled "$1"))); }
+# profile_samples FILE: the weight of its samples.
+profile_samples() { echo $(($(profile_told "$1") - $(profile_unsampled "$1"))); }
 
 # folded_share REGEX: of folded stacks on standard input, the per cent of weight whose line matches.
 folded_share() {

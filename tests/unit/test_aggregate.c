@@ -106,7 +106,7 @@ static void test_locations(void **state)
         assert_int_equal(stack->count, tails[i] ? 5 : 4);
         for (int j = 0; j < 4; j++) {
             const struct hpp_location *location = &aggregate.locations[stack->locations[j] - 1];
-            assert_true(stack->locations[j] > HPP_LOCATION_TRUNCATED);
+            assert_true(stack->locations[j] > HPP_LOCATIONS_SPECIAL);
             assert_int_equal(location->address, expected[j].address);
             assert_int_equal(location->mapping, expected[j].mapping);
         }
@@ -114,7 +114,7 @@ static void test_locations(void **state)
             assert_int_equal(stack->locations[4], tails[i]);
     }
     assert_int_equal(i, 3);
-    assert_int_equal(aggregate.location_count, 2 + 4);
+    assert_int_equal(aggregate.location_count, HPP_LOCATIONS_SPECIAL + 4);
 }
 
 /* Addresses 0 and 1 are not the two names that stand for none. */
@@ -125,9 +125,9 @@ static void test_null_addresses(void **state)
     (void)state;
     add(1, 0, HPP_WALK_ROOT, 1, 2, frames);
     add(1, 0, HPP_WALK_ROOT, 1, 1, others);
-    assert_true(aggregate.first->locations[0] > HPP_LOCATION_TRUNCATED);
+    assert_true(aggregate.first->locations[0] > HPP_LOCATIONS_SPECIAL);
     assert_int_equal(aggregate.first->locations[0], aggregate.first->locations[1]);
-    assert_int_equal(aggregate.location_count, 4);
+    assert_int_equal(aggregate.location_count, HPP_LOCATIONS_SPECIAL + 2);
 }
 
 static void test_deepest(void **state)
@@ -220,9 +220,9 @@ static void test_growth(void **state)
             assert_int_equal(stack->weight, 2);
     }
     assert_int_equal(aggregate.lost_weight, 0);
-    assert_int_equal(aggregate.location_count, 2 + COUNT + COUNT / 8);
+    assert_int_equal(aggregate.location_count, HPP_LOCATIONS_SPECIAL + COUNT + COUNT / 8);
     for (uint32_t i = 0; i < COUNT; i++)
-        assert_int_equal(aggregate.locations[2 + i + (i + 7) / 8].address, (uint64_t)i << 12);
+        assert_int_equal(aggregate.locations[HPP_LOCATIONS_SPECIAL + i + (i + 7) / 8].address, (uint64_t)i << 12);
 }
 
 /* Cleared: no stacks, all else stays. */
@@ -288,7 +288,7 @@ static void test_location_limit(void **state)
                 hpp_aggregate_clear(&aggregate);
         }
         assert_int_equal(aggregate.samples + aggregate.lost_weight, put);
-        assert_int_equal(aggregate.location_count - 2, aggregate.samples);
+        assert_int_equal(aggregate.location_count - HPP_LOCATIONS_SPECIAL, aggregate.samples);
         assert_true(aggregate.arena.mapped <= limit);
         assert_true(aggregate.lost_weight > 0);
         lost = aggregate.lost_weight;

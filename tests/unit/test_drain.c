@@ -157,7 +157,7 @@ static void test_samples(void **state)
     assert_int_equal(profile->sample[0]->label[1]->num, gettid());
     assert_int_equal(profile->sample[1]->value[0], 30);
     assert_string_equal(profile->string_table[profile->sample[1]->label[0]->str], "gone");
-    assert_int_equal(profile->location[2]->mapping_id, 1);
+    assert_int_equal(profile->location[HPP_LOCATIONS_SPECIAL]->mapping_id, 1);
     hpp__pprof__profile__free_unpacked(profile, NULL);
 }
 

@@ -144,6 +144,8 @@ static void check_sample(const Hpp__Pprof__Profile *profile, const Hpp__Pprof__S
 /* What proto/FORMAT.md says of every file, and that it holds all weight put in. */
 static void check_file(void)
 {
+    static const char *const names[] = {"[unfinished]", "[truncated]", "[short-lived]", "[signals blocked]",
+                                        "[unsampled]"};
     Hpp__Pprof__Profile *profile = decode();
     uint64_t sum = 0;
 
@@ -169,15 +171,15 @@ static void check_file(void)
         const Hpp__Pprof__Location *location = profile->location[i];
         assert_int_equal(location->id, i + 1);
         assert_in_range(location->mapping_id, 0, profile->n_mapping);
-        assert_int_equal(location->n_line, i < 2);
-        if (i < 2)
+        assert_int_equal(location->n_line, i < HPP_LOCATIONS_SPECIAL);
+        if (i < HPP_LOCATIONS_SPECIAL)
             assert_string_equal(string(profile, profile->function[location->line[0]->function_id - 1]->name),
-                                i ? "[truncated]" : "[unfinished]");
+                                names[i]);
         if (location->mapping_id)
             assert_in_range(location->address, profile->mapping[location->mapping_id - 1]->memory_start,
                             profile->mapping[location->mapping_id - 1]->memory_limit - 1);
     }
-    assert_int_equal(profile->n_function, 2);
+    assert_int_equal(profile->n_function, HPP_LOCATIONS_SPECIAL);
     for (size_t i = 0; i < profile->n_sample; i++) {
         check_sample(profile, profile->sample[i]);
         sum += (uint64_t)profile->sample[i]->value[0];
@@ -195,6 +197,35 @@ static void append(void)
     assert_int_equal(file.last_error, 0);
     assert_null(aggregate.first);
     check_file();
+}
+
+/* CPU time without a sample: exact in ns, rounded in samples, of no thread; equal ones are one row. */
+static void test_booked(void **state)
+{
+    Hpp__Pprof__Profile *profile;
+
+    (void)state;
+    assert_int_equal(hpp_aggregate_book(&aggregate, map, HPP_LOCATION_SHORT_LIVED, CODE + 0x10, PERIOD), 0);
+    assert_int_equal(hpp_aggregate_book(&aggregate, map, HPP_LOCATION_UNSAMPLED, 0, PERIOD / 3), 0);
+    assert_int_equal(hpp_aggregate_book(&aggregate, map, HPP_LOCATION_SHORT_LIVED, CODE + 0x10, PERIOD / 2),
+                     0);
+    assert_int_equal(hpp_pprof_append(&file, &aggregate), 0);
+    profile = decode();
+    assert_int_equal(profile->n_sample, 2);
+    assert_int_equal(profile->sample[0]->n_location_id, 2);
+    assert_int_equal(profile->sample[0]->location_id[0], HPP_LOCATION_SHORT_LIVED);
+    assert_int_equal(profile->location[profile->sample[0]->location_id[1] - 1]->address, CODE + 0x10);
+    assert_int_equal(profile->location[profile->sample[0]->location_id[1] - 1]->mapping_id, 1);
+    assert_int_equal(profile->sample[0]->value[0], (PERIOD + PERIOD / 2 + PERIOD / 2) / PERIOD);
+    assert_int_equal(profile->sample[0]->value[1], PERIOD + PERIOD / 2);
+    assert_int_equal(profile->sample[0]->n_label, 1);
+    assert_string_equal(string(profile, profile->sample[0]->label[0]->key), "time");
+    assert_int_equal(profile->sample[1]->n_location_id, 1);
+    assert_int_equal(profile->sample[1]->location_id[0], HPP_LOCATION_UNSAMPLED);
+    assert_int_equal(profile->sample[1]->value[0], 0);
+    assert_int_equal(profile->sample[1]->value[1], PERIOD / 3);
+    assert_int_equal(file.samples, 0);
+    hpp__pprof__profile__free_unpacked(profile, NULL);
 }
 
 static void test_chunks(void **state)
@@ -344,9 +375,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_chunks),      TEST(test_many_chunks),       TEST(test_comments),
-        TEST(test_short_write), TEST(test_short_first_write), TEST(test_full_device),
-        TEST(test_no_memory),
+        TEST(test_booked),      TEST(test_chunks),      TEST(test_many_chunks),
+        TEST(test_comments),    TEST(test_short_write), TEST(test_short_first_write),
+        TEST(test_full_device), TEST(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
