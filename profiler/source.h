@@ -1,0 +1,79 @@
+/* Where the signals come from: a CPU timer a thread, a perf event a thread, or one interval timer for the
+ * process. hpp_timer_arm and its kin (sampler.h) do what the chosen one asks for. */
+#ifndef HPP_PROFILER_SOURCE_H
+#define HPP_PROFILER_SOURCE_H
+
+#include <signal.h>
+#include <stdint.h>
+
+struct hpp_slot;
+
+enum hpp_timer { HPP_TIMER_AUTO, HPP_TIMER_CPU, HPP_TIMER_PERF, HPP_TIMER_ITIMER }; /* order of options.def */
+
+/* The slot's value (sampler.h) that the SIGPROF of INFO was sent for, and its *WEIGHT in periods; 0 if it is
+ * none of ours. *WEIGHT 0: ours, but no sample. Handler. */
+uint64_t hpp_source_value(const siginfo_t *info, uint32_t *weight);
+
+/* ---- timer_cpu.c: timer_create(2) on the thread's CPU clock ------------------------------------------------
+ * Arming is for the thread itself, and for any other of the process, which names it by slot->tid. */
+int hpp_timer_cpu_arm(struct hpp_slot *slot);
+void hpp_timer_cpu_disarm(struct hpp_slot *slot);
+
+/* ---- timer_itimer.c: setitimer(ITIMER_PROF) ----------------------------------------------------------------
+ * One for all threads, at most one signal a tick of the kernel, and it outlives an exec. */
+int hpp_timer_itimer_arm(struct hpp_slot *slot);
+void hpp_timer_itimer_stop(void);
+
+/* The value of the calling thread's slot, or 0. Handler: it asks the kernel who it is, and looks at all slots. */
+uint64_t hpp_timer_itimer_value(void);
+
+/* ---- timer_perf.c: perf_event_open(2) ----------------------------------------------------------------------
+ * The writer opens an event for each thread, so that the target has no descriptor, and a signal goes to that
+ * thread at each overflow. Events count in user mode only: with the kernel included, a signal that is pending
+ * at an exec would end the next program, and others interrupt system calls. */
+
+/* What is counted (HPPROF_EVENT). */
+enum hpp_event { /* order of options.def */
+    HPP_EVENT_CPU,
+    HPP_EVENT_PAGE_FAULTS,
+    HPP_EVENT_CONTEXT_SWITCHES,
+    HPP_EVENT_CYCLES,
+    HPP_EVENT_ITLB_MISSES,
+    HPP_EVENT_CACHE_MISSES,
+    HPP_EVENTS
+};
+
+struct hpp_event_kind {
+    const char *type, *unit; /* of the profile's second value */
+    uint32_t perf_type;
+    uint64_t perf_config;
+    uint64_t period; /* how many a sample stands for; 0: as HPPROF_FREQ says */
+};
+extern const struct hpp_event_kind hpp_event_kinds[HPP_EVENTS];
+
+/* Memory for what target and writer tell each other; also in a fork child. Start-up code, before the writer
+ * starts. Returns 0 or -ENOMEM. */
+int hpp_timer_perf_init(void);
+
+/* Whether the kernel gives events of hpp_sampler.event: 0 or -errno. Start-up code. */
+int hpp_timer_perf_try(void);
+
+/* Asks the writer for the calling thread's event, and waits for it: a few ms at most. */
+int hpp_timer_perf_arm(struct hpp_slot *slot);
+
+/* The value of the slot that the descriptor FD of the writer's stands for, or 0. Handler. */
+uint64_t hpp_timer_perf_value(int fd);
+
+/* A writer begins: its predecessor's events are gone. Writer. */
+void hpp_timer_perf_begin(void);
+
+/* Opens what was asked for. Writer, each time it drains. */
+void hpp_timer_perf_serve(void);
+
+/* Closes the events of threads that are gone. Writer, at each flush. */
+void hpp_timer_perf_tidy(void);
+
+/* What all events have counted (ns, or events), by now or till their threads' ends. Writer. */
+uint64_t hpp_timer_perf_counted(void);
+
+#endif

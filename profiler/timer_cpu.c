@@ -1,0 +1,59 @@
+/* A CPU timer for each thread: timer_create(2) on the thread's own clock. Called by the threads at start and
+ * end, and by a handler for a thread that cannot do it itself. */
+#include <signal.h>
+
+#include "common/sys.h"
+#include "profiler/sampler.h"
+#include "profiler/source.h"
+#include "profiler/signal_safe.h"
+
+/* struct sigevent as the kernel has it (include/uapi/asm-generic/siginfo.h): 64 bytes. */
+struct kernel_sigevent {
+    uint64_t value;
+    int signal;
+    int notify;
+    int tid;
+    int padding[11];
+};
+
+#define KERNEL_SIGEV_THREAD_ID 4
+
+/* A number in 1..LIMIT; splitmix64 over the clock and the thread, so that threads do not tick together. */
+static uint64_t random_phase(uint64_t limit, int tid)
+{
+    uint64_t z = hpp_arch_ticks() + (uint64_t)tid * 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return (z ^ z >> 31) % limit + 1;
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+    return (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+}
+
+int hpp_timer_cpu_arm(struct hpp_slot *slot)
+{
+    struct kernel_sigevent event = {
+        .value = slot->value, .signal = SIGPROF, .notify = KERNEL_SIGEV_THREAD_ID, .tid = slot->tid};
+    uint64_t period = hpp_sampler.period;
+    struct itimerspec when = {timespec_of(period), timespec_of(random_phase(period, slot->tid))};
+    int timer = -1;
+    /* the clock of a thread (kernel: include/linux/posix-timers_types.h): ~tid, per thread, what it ran */
+    long error = HPP_SYSCALL(timer_create, ~slot->tid << 3 | 6, &event, &timer, 0, 0, 0);
+
+    if (error)
+        return (int)error;
+    slot->timer = timer;
+    return (int)HPP_SYSCALL(timer_settime, timer, 0, &when, NULL, 0, 0);
+}
+
+void hpp_timer_cpu_disarm(struct hpp_slot *slot)
+{
+    /* the thread at its end and another at the process's end may meet here */
+    int timer = __atomic_exchange_n(&slot->timer, -1, __ATOMIC_SEQ_CST);
+
+    if (timer >= 0)
+        HPP_SYSCALL(timer_delete, timer, 0, 0, 0, 0, 0);
+}
