@@ -103,3 +103,14 @@ int hpp_option_parse(const struct hpp_option *option, const char *text, uint64_t
         return 0;
     }
 }
+
+const char *hpp_option_word(const struct hpp_option *option, unsigned index, size_t *length)
+{
+    const char *at = option->allowed;
+
+    for (; index && *at; at++)
+        index -= *at == '|';
+    for (*length = 0; at[*length] && at[*length] != '|';)
+        ++*length;
+    return at;
+}

@@ -56,4 +56,7 @@ extern const struct hpp_option hpp_options[HPP_OPTION_COUNT];
  * Any context: no allocation, no libc state. */
 int hpp_option_parse(const struct hpp_option *option, const char *text, uint64_t *number);
 
+/* The word of a CHOICE's list at INDEX, *LENGTH bytes of it, not terminated. Any context. */
+const char *hpp_option_word(const struct hpp_option *option, unsigned index, size_t *length);
+
 #endif

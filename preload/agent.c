@@ -18,6 +18,7 @@
 #include "preload/options.h"
 #include "preload/output_path.h"
 #include "preload/remap.h"
+#include "preload/source_choice.h"
 #include "preload/tell.h"
 #include "preload/threads.h"
 #include "profiler/accounts.h"
@@ -88,6 +89,8 @@ static int start_writer(const char *folder, int inherited)
     writer->flush_interval = agent.options.flush * 1000000000ull;
     hpp_output_path(&writer->file, &agent.options, folder, hpp_text_base_name(agent.program),
                     hpp_sampler.pid);
+    if (hpp_sampler.timer == HPP_TIMER_PERF && hpp_timer_perf_init())
+        return -ENOMEM;
     hpp_tables_init(agent.tables, agent.options.cache_max);
     hpp_head_comments(&agent.options, agent.program, &agent.remap, inherited);
     if (agent.options.session)
@@ -288,7 +291,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     }
     if (!hpp_text_matches(agent.options.programs, hpp_text_base_name(agent.program)))
         return;
-    hpp_sampler.period = 1000000000u / agent.options.frequency;
+    hpp_source_choose(&agent.options);
     hpp_table_cache_directory(agent.tables, sizeof agent.tables, agent.options.cache,
                               (unsigned)HPP_SYSCALL(geteuid, 0, 0, 0, 0, 0, 0), agent.options.cache_home,
                               agent.options.home);

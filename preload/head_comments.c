@@ -3,6 +3,7 @@
 
 #include "common/options.h"
 #include "common/text.h"
+#include "preload/source_choice.h"
 #include "profiler/sampler.h"
 #include "profiler/writer.h"
 
@@ -31,13 +32,11 @@ static void put_hex(struct hpp_text *text, const char *key, uint64_t number)
 /* The word of a CHOICE option's list at INDEX. */
 static void put_choice(struct hpp_text *text, const char *key, enum hpp_option_id id, unsigned index)
 {
-    const char *at = hpp_options[id].allowed;
+    size_t length;
+    const char *word = hpp_option_word(&hpp_options[id], index, &length);
 
     put_field(text, key, "");
-    for (; index; at++)
-        index -= *at == '|';
-    for (; *at && *at != '|'; at++)
-        hpp_text_put_bytes(text, at, 1);
+    hpp_text_put_bytes(text, word, length);
 }
 
 static void add(struct hpp_text *text)
@@ -54,11 +53,18 @@ static void comment_process(const struct hpp_agent_options *options, const char 
     put_number(&text, "pid", (uint64_t)hpp_sampler.pid);
     put_number(&text, "started", hpp_writer.file.started);
     put_number(&text, "freq", options->frequency);
-    put_field(&text, "timer", "cpu");
+    hpp_source_describe(&text, options);
     put_choice(&text, "unwind", HPP_OPT_UNWIND, options->unwind);
     put_choice(&text, "validate", HPP_OPT_VALIDATE, options->validate);
     put_choice(&text, "remap", HPP_OPT_REMAP, options->remap);
     put_field(&text, "image", program);
+    add(&text);
+    if (!hpp_source_refusal()[0])
+        return;
+    text = HPP_TEXT(line);
+    hpp_text_put(&text, "hpprof.note text='");
+    hpp_text_put(&text, hpp_source_refusal());
+    hpp_text_put(&text, "'");
     add(&text);
 }
 

@@ -12,6 +12,7 @@
 #include "profiler/accounts.h"
 #include "profiler/handler.h"
 #include "profiler/sampler.h"
+#include "profiler/source.h"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
@@ -197,11 +198,11 @@ EXPORT sighandler_t sigset(int number, sighandler_t handler)
  * so that the thread's end does not count it again. */
 static int is_ours(int number, const siginfo_t *info)
 {
-    uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
-    uint64_t weight = 1 + (uint64_t)info->si_overrun;
+    uint32_t weight;
+    uint64_t value = number == SIGPROF ? hpp_source_value(info, &weight) : 0;
     struct hpp_slot *slot;
 
-    if (number != SIGPROF || info->si_code != SI_TIMER || !hpp_slot_is_value(value))
+    if (!value)
         return 0;
     slot = hpp_slot_of(value);
     if (slot) {

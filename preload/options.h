@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "profiler/source.h"
+
 enum hpp_remap_backend { HPP_REMAP_AUTO, HPP_REMAP_ANON, HPP_REMAP_OFF }; /* order of options.def */
 enum hpp_unwind { HPP_UNWIND_AUTO, HPP_UNWIND_FP, HPP_UNWIND_LIBUNWIND };
 enum hpp_validate { HPP_VALIDATE_AUTO, HPP_VALIDATE_PIPE };
@@ -11,6 +13,8 @@ enum hpp_validate { HPP_VALIDATE_AUTO, HPP_VALIDATE_PIPE };
 struct hpp_agent_options {
     const char *out; /* "" for the default name */
     uint64_t frequency;
+    enum hpp_timer timer;
+    enum hpp_event event;
     enum hpp_remap_backend remap;
     uint64_t remap_min;
     uint64_t remap_max;

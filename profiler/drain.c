@@ -9,6 +9,7 @@
 #include "profiler/books.h"
 #include "profiler/sampler.h"
 #include "profiler/sandbox.h"
+#include "profiler/source.h"
 #include "profiler/tables.h"
 #include "profiler/unsampled.h"
 #include "profiler/walk.h"
@@ -183,6 +184,7 @@ int hpp_writer_drain(void)
     uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
     uint32_t used = hpp_rings_used();
 
+    hpp_timer_perf_serve();
     for (uint32_t i = 0; i < used; i++) {
         struct hpp_ring *ring = &hpp_sampler.rings[i];
         soon |= hpp_ring_used(ring) > HPP_RING_WORDS / 4;
@@ -270,6 +272,7 @@ int hpp_writer_flush(const char *cause)
     hpp_books_comment(cause != NULL);
     if (!cause) {
         end_dead_threads();
+        hpp_timer_perf_tidy();
         if (writer->proc_is_ours) {
             hpp_unsampled_look(writer->target);
             hpp_sandbox_look(writer->target);

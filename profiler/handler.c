@@ -8,6 +8,7 @@
 #include "profiler/accounts.h"
 #include "profiler/foreign.h"
 #include "profiler/sampler.h"
+#include "profiler/source.h"
 #include "profiler/walk.h"
 #include "profiler/walk_libunwind.h"
 #include "profiler/signal_safe.h"
@@ -120,18 +121,19 @@ static void pass_on(siginfo_t *info, ucontext_t *context)
 
 void hpp_handler(int signal, siginfo_t *info, void *context)
 {
-    uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
+    uint32_t weight;
+    uint64_t value = hpp_source_value(info, &weight);
     struct hpp_slot *slot;
 
     (void)signal;
-    if (info->si_code != SI_TIMER || !hpp_slot_is_value(value)) {
+    if (!value) {
         if (!hpp_foreign_send_away(info, context))
             pass_on(info, context);
         return;
     }
     slot = hpp_slot_of(value);
     if (slot)
-        take_sample(slot, context, 1 + (uint32_t)info->si_overrun);
+        take_sample(slot, context, weight);
     else
         atomic_fetch_add_explicit(&hpp_sampler.stale, 1, memory_order_relaxed);
 }

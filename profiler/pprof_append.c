@@ -6,6 +6,8 @@
 
 #include "common/sys.h"
 #include "common/text.h"
+#include "profiler/sampler.h"
+#include "profiler/source.h"
 #include "proto/profile.pb-c.h"
 #include "profiler/signal_safe.h"
 
@@ -58,14 +60,15 @@ static int add_special(struct hpp_arena *scratch, struct hpp_aggregate *aggregat
 static int add_head(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate,
                     Hpp__Pprof__Profile *profile)
 {
+    const struct hpp_event_kind *kind = &hpp_event_kinds[hpp_sampler.event];
     struct hpp_arena *scratch = &file->scratch;
 
     profile->sample_type = hpp_arena_allocate(scratch, 2 * sizeof *profile->sample_type);
     if (!profile->sample_type)
         return -ENOMEM;
     profile->sample_type[0] = value_type(scratch, aggregate, "samples", "count");
-    profile->sample_type[1] = value_type(scratch, aggregate, "cpu", "nanoseconds");
-    profile->period_type = value_type(scratch, aggregate, "cpu", "nanoseconds");
+    profile->sample_type[1] = value_type(scratch, aggregate, kind->type, kind->unit);
+    profile->period_type = value_type(scratch, aggregate, kind->type, kind->unit);
     if (!profile->sample_type[0] || !profile->sample_type[1] || !profile->period_type)
         return -ENOMEM;
     profile->n_sample_type = 2;

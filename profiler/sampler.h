@@ -52,7 +52,9 @@ struct hpp_sampler {
     _Atomic uint32_t slots_used;     /* no slot at or above this was ever claimed */
     struct hpp_ring *rings;          /* the pool, for all threads */
     uint32_t ring_count;
-    uint64_t period;              /* ns of CPU time */
+    uint64_t period;              /* ns of CPU time, or events, that a weight of 1 stands for */
+    int timer;                    /* enum hpp_timer, never AUTO */
+    int event;                    /* enum hpp_event */
     int check_all;                /* HPPROF_VALIDATE=pipe */
     unsigned depth;               /* frames recorded of one stack (HPPROF_DEPTH) */
     int no_tables;                /* HPPROF_UNWIND=fp */
@@ -102,8 +104,11 @@ struct hpp_slot *hpp_slot_of(uint64_t value);
 /* Whether VALUE was made by us. */
 int hpp_slot_is_value(uint64_t value);
 
-/* Starts the slot's thread's CPU timer, first signal after a random part of the period. Called by that
- * thread. Returns 0, or -errno: then the thread is counted as unsampled, but keeps its slot. */
+/* A value of ours that names no slot. */
+#define HPP_SLOT_NOBODY 0x487000000000ffffull
+
+/* Starts the slot's thread's signals (source.h); of a timer, the first after a random part of the period. Called
+ * by that thread. Returns 0, or -errno: then the thread is counted as unsampled, but keeps its slot. */
 int hpp_timer_arm(struct hpp_slot *slot);
 
 /* Stops and deletes the timer. Any thread of the process. */

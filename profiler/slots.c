@@ -13,6 +13,8 @@
 
 #define RINGS_MIN 2u
 
+_Static_assert(HPP_SLOT_NOBODY >> 48 == MARK && (HPP_SLOT_NOBODY & 0xffff) >= HPP_SLOTS, "");
+
 struct hpp_sampler hpp_sampler;
 
 /* What belongs to a ring, one behind the other; the ends of the two are what is touched least. */

@@ -14,33 +14,37 @@ enum hpp_timer { HPP_TIMER_AUTO, HPP_TIMER_CPU, HPP_TIMER_PERF, HPP_TIMER_ITIMER
  * none of ours. *WEIGHT 0: ours, but no sample. Handler. */
 uint64_t hpp_source_value(const siginfo_t *info, uint32_t *weight);
 
-/* ---- timer_cpu.c: timer_create(2) on the thread's CPU clock ------------------------------------------------
- * Arming is for the thread itself, and for any other of the process, which names it by slot->tid. */
+/* ---- timer_cpu.c: timer_create(2) on the thread's CPU clock
+ * ------------------------------------------------ Arming is for the thread itself, and for any other of the
+ * process, which names it by slot->tid. */
 int hpp_timer_cpu_arm(struct hpp_slot *slot);
 void hpp_timer_cpu_disarm(struct hpp_slot *slot);
 
-/* ---- timer_itimer.c: setitimer(ITIMER_PROF) ----------------------------------------------------------------
- * One for all threads, at most one signal a tick of the kernel, and it outlives an exec. */
+/* ---- timer_itimer.c: setitimer(ITIMER_PROF)
+ * ---------------------------------------------------------------- One for all threads, at most one signal a
+ * tick of the kernel, and it outlives an exec. */
 int hpp_timer_itimer_arm(struct hpp_slot *slot);
 void hpp_timer_itimer_stop(void);
 
-/* The value of the calling thread's slot, or 0. Handler: it asks the kernel who it is, and looks at all slots. */
+/* The value of the calling thread's slot, or HPP_SLOT_NOBODY. Handler: it asks the kernel who it is, and
+ * looks at all slots. */
 uint64_t hpp_timer_itimer_value(void);
 
-/* ---- timer_perf.c: perf_event_open(2) ----------------------------------------------------------------------
- * The writer opens an event for each thread, so that the target has no descriptor, and a signal goes to that
- * thread at each overflow. Events count in user mode only: with the kernel included, a signal that is pending
- * at an exec would end the next program, and others interrupt system calls. */
+/* ---- timer_perf.c: perf_event_open(2)
+ * ---------------------------------------------------------------------- The writer opens an event for each
+ * thread, so that the target has no descriptor, and a signal goes to that thread at each overflow. Events
+ * count in user mode only: with the kernel included, a signal that is pending at an exec would end the next
+ * program, and others interrupt system calls. */
 
 /* What is counted (HPPROF_EVENT). */
 enum hpp_event { /* order of options.def */
-    HPP_EVENT_CPU,
-    HPP_EVENT_PAGE_FAULTS,
-    HPP_EVENT_CONTEXT_SWITCHES,
-    HPP_EVENT_CYCLES,
-    HPP_EVENT_ITLB_MISSES,
-    HPP_EVENT_CACHE_MISSES,
-    HPP_EVENTS
+                 HPP_EVENT_CPU,
+                 HPP_EVENT_PAGE_FAULTS,
+                 HPP_EVENT_CONTEXT_SWITCHES,
+                 HPP_EVENT_CYCLES,
+                 HPP_EVENT_ITLB_MISSES,
+                 HPP_EVENT_CACHE_MISSES,
+                 HPP_EVENTS
 };
 
 struct hpp_event_kind {

@@ -12,9 +12,12 @@
 static int arm(struct hpp_slot *slot)
 {
     switch (hpp_sampler.timer) {
-    case HPP_TIMER_PERF: return hpp_timer_perf_arm(slot);
-    case HPP_TIMER_ITIMER: return hpp_timer_itimer_arm(slot);
-    default: return hpp_timer_cpu_arm(slot);
+    case HPP_TIMER_PERF:
+        return hpp_timer_perf_arm(slot);
+    case HPP_TIMER_ITIMER:
+        return hpp_timer_itimer_arm(slot);
+    default:
+        return hpp_timer_cpu_arm(slot);
     }
 }
 
@@ -68,7 +71,7 @@ uint64_t hpp_source_value(const siginfo_t *info, uint32_t *weight)
     if (hpp_sampler.timer == HPP_TIMER_PERF && (info->si_code == POLL_IN || info->si_code == POLL_HUP))
         return hpp_timer_perf_value(info->si_fd);
     if (hpp_sampler.timer == HPP_TIMER_PERF && has_no_details(info))
-        return hpp_timer_perf_value(-1);
+        return HPP_SLOT_NOBODY;
     if (hpp_sampler.timer == HPP_TIMER_ITIMER && info->si_code == SI_KERNEL)
         return hpp_timer_itimer_value();
     return 0;

@@ -37,5 +37,5 @@ uint64_t hpp_timer_itimer_value(void)
     for (uint32_t i = 0; i < used && atomic_load(&the_process); i++)
         if (hpp_sampler.slots[i].tid == tid && atomic_load(&hpp_sampler.slots[i].state) == HPP_SLOT_ACTIVE)
             return hpp_sampler.slots[i].value;
-    return 0;
+    return HPP_SLOT_NOBODY;
 }

@@ -40,7 +40,7 @@ static struct perf {
     uint32_t seen; /* of asked */
     int used;      /* no descriptor at or above it was ever one of ours */
     uint64_t ended_count;
-} *the_perf;
+} * the_perf;
 
 static uint32_t generation_of(const struct hpp_slot *slot)
 {
@@ -95,8 +95,7 @@ int hpp_timer_perf_arm(struct hpp_slot *slot)
     atomic_fetch_add(&the_perf->asked, 1);
     atomic_fetch_add(&hpp_writer.wake, 1);
     hpp_sys_futex_wake(&hpp_writer.wake);
-    while ((present = atomic_load(answered)) != generation_of(slot) &&
-           hpp_sys_now(CLOCK_MONOTONIC) < until)
+    while ((present = atomic_load(answered)) != generation_of(slot) && hpp_sys_now(CLOCK_MONOTONIC) < until)
         hpp_sys_futex_wait(answered, present, MS);
     return 0; /* where it cannot be opened, the writer counts that */
 }
@@ -199,8 +198,7 @@ void hpp_timer_perf_serve(void)
         struct hpp_slot *slot = &hpp_sampler.slots[i];
         uint32_t generation = generation_of(slot);
 
-        if (atomic_load(&slot->state) != HPP_SLOT_ACTIVE ||
-            atomic_load(&the_perf->answered[i]) == generation)
+        if (atomic_load(&slot->state) != HPP_SLOT_ACTIVE || atomic_load(&the_perf->answered[i]) == generation)
             continue;
         if (open_for(slot))
             atomic_fetch_add(&hpp_sampler.unsampled, 1);

@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "profiler/books.h"
 #include "profiler/sampler.h"
+#include "profiler/source.h"
 #include "profiler/tables.h"
 #include "profiler/signal_safe.h"
 
@@ -246,6 +247,7 @@ int hpp_writer_run(void *unused)
     /* many programs have ended by now: what is not needed for them is not done */
     if (!atomic_load(&writer->stop))
         become_own_process();
+    hpp_timer_perf_begin();
     hpp_tables_load(atomic_load(&hpp_sampler.code));
     for (;;) {
         uint32_t wake = atomic_load(&writer->wake);
