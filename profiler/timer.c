@@ -11,9 +11,13 @@
 
 static int arm(struct hpp_slot *slot)
 {
+    int error;
+
     switch (hpp_sampler.timer) {
     case HPP_TIMER_PERF:
-        return hpp_timer_perf_arm(slot);
+        error = hpp_timer_perf_arm(slot);
+        /* no writer that could open it */
+        return error == -ESRCH && hpp_sampler.event == HPP_EVENT_CPU ? hpp_timer_cpu_arm(slot) : error;
     case HPP_TIMER_ITIMER:
         return hpp_timer_itimer_arm(slot);
     default:

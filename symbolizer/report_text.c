@@ -1,5 +1,6 @@
 /* The report for people: at most 80 columns wide on a terminal, numbers first, names last. Offline only. */
 #include "symbolizer/escape.h"
+#include "symbolizer/report_source.h"
 #include "symbolizer/report_stacks.h"
 #include "symbolizer/symbolize.h"
 
@@ -225,6 +226,7 @@ static void print_footer(FILE *out, const struct hpp_report *report, const struc
         fprintf(out, "Not finished: %zu of %zu processes still ran, or their writer was killed.\n",
                 summary->processes - summary->ends, summary->processes);
     hpp_summary_print_remap(out, summary);
+    hpp_report_print_sources(out, profile);
     print_notes(out, profile);
 }
 

@@ -1,0 +1,31 @@
+/* What the report says of where the samples came from. Offline only. */
+#include "symbolizer/report_source.h"
+#include "symbolizer/intern.h"
+
+#include <string.h>
+
+/* "TIMER, LIMITS" of a process's comment; "" if it has no limits to tell. */
+static void describe(const char *comment, char *out, size_t size)
+{
+    char timer[32], limits[160];
+
+    *out = '\0';
+    if (hpp_comment_is(comment, "hpprof.process") &&
+        hpp_comment_text(comment, "timer", timer, sizeof timer) &&
+        hpp_comment_text(comment, "limits", limits, sizeof limits))
+        snprintf(out, size, "%s, %s", timer, limits);
+}
+
+void hpp_report_print_sources(FILE *out, const struct hpp_profile *profile)
+{
+    struct hpp_intern seen = {0};
+    char text[256];
+
+    for (size_t i = 0; i < profile->comment_count; i++) {
+        size_t before = seen.count;
+        describe(hpp_profile_comment(profile, i), text, sizeof text);
+        if (*text && hpp_intern_add(&seen, text, strlen(text)) == before)
+            fprintf(out, "Timer: %s.\n", text);
+    }
+    hpp_intern_free(&seen);
+}

@@ -1,0 +1,12 @@
+/* What the report says of where the samples came from. */
+#ifndef HPP_SYMBOLIZER_REPORT_SOURCE_H
+#define HPP_SYMBOLIZER_REPORT_SOURCE_H
+
+#include "symbolizer/profile.h"
+
+#include <stdio.h>
+
+/* A line for each kind of source that has limits (hpprof.process, FORMAT.md); none for the others. */
+void hpp_report_print_sources(FILE *out, const struct hpp_profile *profile);
+
+#endif

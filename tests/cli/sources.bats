@@ -1,0 +1,105 @@
+#!/usr/bin/env bats
+# Where samples come from: CPU timers, perf events, an interval timer; other events; what is said about it.
+
+# shellcheck disable=SC2016 # the shells of the tests expand them
+
+load helper
+
+setup() { hpprof_setup; }
+
+# limits FILE: what the profile says that its source cannot do.
+limits() { profile_comments "$1" | sed -n "s/^hpprof.process .* limits='\([^']*\)'.*/\1/p"; }
+
+perf_is_there() { [ "$(process_field timer)" = perf ]; }
+process_field() { profile_comments x.pb | sed -n '/^hpprof.process /p' | comment_field "$1"; }
+
+# sampled TIMER HZ [VARIABLE=VALUE…] PROGRAM ARGUMENT…
+sampled() {
+    local timer=$1 hz=$2
+    shift 2
+    rm -rf x.pb x.d
+    agent HPPROF_OUT="$PWD/x.pb" HPPROF_TIMER="$timer" HPPROF_FREQ="$hz" "$@"
+}
+
+@test "auto is a CPU timer for each thread, and says what it cannot do above the kernel's tick" {
+    sampled auto 99 "$PROGRAMS/threads" named 0.2
+    [ "$(process_field timer)" = cpu ]
+    [ -z "$(limits x.pb)" ]
+    hpprof report x.pb >out
+    lacks out '^Timer'
+    sampled cpu 9973 "$PROGRAMS/threads" named 0.2
+    [[ "$(limits x.pb)" =~ ^at\ most\ [0-9]+\ signals\ a\ second ]]
+    hpprof report x.pb >out
+    grep -q '^Timer: cpu, at most [0-9]* signals' out
+}
+
+@test "perf: each thread's CPU time, at rates above the kernel's tick" {
+    sampled perf 4999 HPPROF_MAX_CPU=100 "$PROGRAMS/threads" named 0.4
+    perf_is_there || skip "no perf events"
+    # a sample of its own for each signal: no weights
+    [ "$(profile_message x.pb | grep -c '^sample {')" -gt 4 ]
+    check "$(profile_samples x.pb)" '>=' $((4999 * 16 * 95 / 1000))
+    check "$(profile_samples x.pb)" '<=' $((4999 * 16 * 102 / 1000))
+    profile_folded x.pb >folded
+    share_is folded work_reader 20 30 true
+    hpprof report x.pb >out
+    grep -q '^Timer: perf, what happens in the kernel is not sampled' out
+}
+
+@test "perf: the program has no descriptor of ours" {
+    sampled perf 4999 bash -c 'for ((i = 0; i < 100000; i++)); do :; done; for fd in /proc/$$/fd/*; do readlink "$fd"; done' >out
+    perf_is_there || skip "no perf events"
+    [ -s out ]
+    lacks out perf
+}
+
+@test "perf: no call of the program's is interrupted" {
+    sampled perf 10000 HPPROF_MAX_CPU=100 "$PROGRAMS/worst_moments" waits >out
+    perf_is_there || skip "no perf events"
+    [ "$(cat out)" = "0 calls interrupted" ]
+    check "$(profile_samples x.pb)" '>=' 1000
+}
+
+@test "no signal meets a program that is executed under a fast timer" {
+    local timer
+    for timer in perf cpu itimer; do
+        sampled $timer 10000 HPPROF_MAX_CPU=100 "$PROGRAMS/worst_moments" execs >out
+        [ "$(cat out)" = "0 bad endings" ] || { echo "$timer: $(cat out)"; return 1; }
+    done
+}
+
+@test "itimer: one timer for all threads, at half the kernel's ticks at most" {
+    sampled itimer 997 "$PROGRAMS/threads" named 0.5
+    [ "$(process_field timer)" = itimer ]
+    [[ "$(limits x.pb)" =~ ^at\ most\ [0-9]+\ samples ]]
+    # the kernel counts whole ticks for it: on a crowded processor that is far from true
+    check "$(profile_samples x.pb)" '>=' 50
+}
+
+@test "page faults: a sample type and a unit of their own" {
+    sampled auto 99 HPPROF_EVENT=page-faults "$PROGRAMS/worst_moments" execs >/dev/null
+    sampled auto 99 HPPROF_EVENT=page-faults bash -c 'x=$(head -c 20000000 /dev/zero | tr "\0" x); echo ${#x}'
+    perf_is_there || skip "no perf events"
+    profile_message x.pb >message
+    grep -x 'string_table: "page-faults"' message
+    grep -x 'period: 16' message
+    [ "$(process_field event)" = page-faults ]
+    check "$(profile_samples x.pb)" '>=' 100
+}
+
+@test "an event that this machine has not got is said in one line, and CPU time is sampled" {
+    sampled auto 997 HPPROF_EVENT=context-switches "$PROGRAMS/endings" return 0.3 2>err || true
+    [ "$(wc -l <err)" -eq 1 ]
+    grep -q '^hpprof: HPPROF_EVENT=context-switches: they happen in the kernel' err
+    [ "$(process_field event)" = cpu ]
+    hpprof report x.pb >out
+    grep -q '^Note: HPPROF_EVENT=context-switches: ' out
+    # what the machine counts is its own matter: samples, or one line
+    sampled auto 997 HPPROF_EVENT=cycles "$PROGRAMS/endings" return 0.3 2>err || true
+    if [ "$(process_field event)" = cycles ]; then
+        [ ! -s err ]
+    else
+        grep -q '^hpprof: HPPROF_EVENT=cycles: ' err
+    fi
+    check "$(profile_samples x.pb)" '>=' 50
+}
