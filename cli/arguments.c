@@ -130,6 +130,10 @@ static void print_wrapped(const char *text, int column)
             printf("\n%*s", HELP_COLUMN, "");
             column = HELP_COLUMN;
         }
+        /* a list of words that no line holds: as much of it as this one does */
+        if (column + 1 + length > 79)
+            for (length = 79 - column - 1; length > 1 && text[length - 1] != '|';)
+                length--;
         column += printf(" %.*s", length, text);
         text += length;
         text += strspn(text, " ");
