@@ -16,6 +16,8 @@ void hpp_books_look(void)
     uint64_t now = hpp_sys_now((clockid_t)(~(uint32_t)hpp_writer.target << 3 | 2));
     uint64_t begin = hpp_accounts_cpu_begin();
 
+    if (hpp_sampler.event) /* samples stand for other things than CPU time: nothing is to be booked */
+        return;
     books->is_fresh = now > begin;
     if (books->is_fresh)
         books->total = now - begin;
@@ -83,7 +85,7 @@ void hpp_books_comment(int at_end)
     char line[256];
     struct hpp_text text = HPP_TEXT(line);
 
-    if (hpp_accounts_cpu_begin() == UINT64_MAX)
+    if (hpp_accounts_cpu_begin() == UINT64_MAX || hpp_sampler.event)
         return;
     if (at_end && !books->is_fresh && books->total < told())
         books->total = told();
