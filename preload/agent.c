@@ -61,12 +61,13 @@ static void open_session_file(struct hpp_pprof_file *file)
             hpp_text_put(&path, ".");
             hpp_text_put_number(&path, attempt);
         }
-        fd = hpp_sys_open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        fd = hpp_sys_open(file->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     }
     if (fd < 0)
         return;
     HPP_SYSCALL(flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
     file->fd = (int)fd;
+    file->locked = 1;
 }
 
 /* Sets the writer up for this process and starts it. FOLDER is as for hpp_output_path. */
@@ -86,6 +87,7 @@ static int start_writer(const char *folder, int inherited)
     writer->file.begun = hpp_sys_now(CLOCK_MONOTONIC);
     writer->file.scratch.no_fork = 1;
     writer->always_write = agent.options.session != NULL;
+    writer->file.max = agent.options.file_max;
     writer->flush_interval = agent.options.flush * 1000000000ull;
     hpp_output_path(&writer->file, &agent.options, folder, hpp_text_base_name(agent.program),
                     hpp_sampler.pid);

@@ -98,6 +98,7 @@ void hpp_agent_options_read(char **environment, struct hpp_agent_options *option
     options->memory = number_of(environment, HPP_OPT_MEMORY, quiet);
     options->programs = text_of(environment, HPP_OPT_PROGRAMS);
     options->flush = (unsigned)number_of(environment, HPP_OPT_FLUSH, quiet);
+    options->file_max = number_of(environment, HPP_OPT_FILE_MAX, quiet);
     options->cache = checked_text_of(environment, HPP_OPT_CACHE, quiet);
     options->cache_max = number_of(environment, HPP_OPT_CACHE_MAX, quiet);
     options->cache_home = find(environment, "XDG_CACHE_HOME");

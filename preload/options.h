@@ -24,7 +24,8 @@ struct hpp_agent_options {
     unsigned depth;
     uint64_t memory;
     const char *programs;
-    unsigned flush;    /* seconds */
+    unsigned flush; /* seconds */
+    uint64_t file_max;
     const char *cache; /* absolute, or "off", or "" for the default: hpp_table_cache_directory */
     uint64_t cache_max;
 

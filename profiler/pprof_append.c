@@ -2,10 +2,10 @@
 #include "profiler/pprof_append.h"
 
 #include <errno.h>
-#include <sys/file.h>
 
 #include "common/sys.h"
 #include "common/text.h"
+#include "profiler/pprof_file.h"
 #include "profiler/sampler.h"
 #include "profiler/source.h"
 #include "proto/profile.pb-c.h"
@@ -13,8 +13,23 @@
 
 #define NEW(scratch, type) ((type *)hpp_arena_allocate((scratch), sizeof(type)))
 
+/* Makes room: of the comments that are in the file already the later half is not needed for another one. */
+static void forget_comments(struct hpp_pprof_file *file)
+{
+    uint32_t to = HPP_COMMENTS_MAX / 2, from = file->comments;
+
+    if (from <= to)
+        return;
+    while (from < file->comment_count)
+        file->comment[to++] = file->comment[from++];
+    file->comments = HPP_COMMENTS_MAX / 2;
+    file->comment_count = to;
+}
+
 void hpp_pprof_comment(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate, const char *text)
 {
+    if (file->comment_count == HPP_COMMENTS_MAX)
+        forget_comments(file);
     if (file->comment_count < HPP_COMMENTS_MAX)
         file->comment[file->comment_count++] = hpp_aggregate_string(aggregate, text);
 }
@@ -239,71 +254,7 @@ static int add_strings(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
     return 0;
 }
 
-/* ---- the file --------------------------------------------------------------------------------------- */
-
-/* 0 if what exists at PATH is a file to be spared, -errno if it is nothing that a name beside it could stand
- * for: a folder, a device. */
-static int is_spared(const char *path)
-{
-    struct stat status;
-
-    if (HPP_SYSCALL(newfstatat, AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW, 0, 0) ||
-        S_ISREG(status.st_mode) || S_ISLNK(status.st_mode))
-        return 0;
-    return S_ISDIR(status.st_mode) ? -EISDIR : -EEXIST;
-}
-
-/* Opens PATH, or PATH.1, PATH.2, …: the first that does not exist. */
-static int open_new(struct hpp_pprof_file *file)
-{
-    size_t length = hpp_text_length(file->path);
-    long fd = -EEXIST;
-
-    if (file->folder[0]) {
-        long error = HPP_SYSCALL(mkdirat, AT_FDCWD, file->folder, 0700, 0, 0, 0);
-        if (error && error != -EEXIST)
-            return (int)error;
-    }
-    for (unsigned attempt = 0; fd == -EEXIST && attempt < 1000; attempt++) {
-        struct hpp_text path = {file->path, sizeof file->path, length};
-        file->path[length] = 0;
-        if (attempt) {
-            hpp_text_put(&path, ".");
-            hpp_text_put_number(&path, attempt);
-        }
-        fd = hpp_sys_open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-        if (fd == -EEXIST && !attempt && is_spared(file->path))
-            return is_spared(file->path);
-    }
-    if (fd < 0) {
-        file->path[length] = 0;
-        return (int)fd;
-    }
-    file->fd = (int)fd;
-    return 0;
-}
-
-/* Writes all of the chunk, or cuts the file back to what it was. */
-static int write_chunk(struct hpp_pprof_file *file, const uint8_t *bytes, size_t size)
-{
-    size_t done = 0;
-    long error = file->fd < 0 ? open_new(file) : 0;
-
-    while (!error && done < size) {
-        long count = HPP_SYSCALL(pwrite64, file->fd, bytes + done, size - done, file->size + done, 0, 0);
-        if (count > 0)
-            done += (size_t)count;
-        else if (count != -EINTR)
-            error = count ? count : -ENOSPC;
-    }
-    if (error) {
-        if (file->fd >= 0)
-            HPP_SYSCALL(ftruncate, file->fd, file->size, 0, 0, 0, 0);
-        return (int)error;
-    }
-    file->size += size;
-    return 0;
-}
+/* ---- the chunk --------------------------------------------------------------------------------------- */
 
 static int encode_and_write(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate)
 {
@@ -330,14 +281,21 @@ static int encode_and_write(struct hpp_pprof_file *file, struct hpp_aggregate *a
     if (!bytes)
         return -ENOMEM;
     hpp__pprof__profile__pack(&profile, bytes);
-    return write_chunk(file, bytes, size);
+    return hpp_pprof_write(file, bytes, size);
 }
 
 int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate)
 {
-    int error = encode_and_write(file, aggregate);
+    int error = hpp_pprof_restore(file);
 
+    if (!error)
+        error = encode_and_write(file, aggregate);
     hpp_arena_reset(&file->scratch);
+    if (error == -EFBIG && file->max) {
+        hpp_pprof_again(file, aggregate);
+        error = encode_and_write(file, aggregate);
+        hpp_arena_reset(&file->scratch);
+    }
     file->last_error = error;
     if (error) {
         file->write_errors++;
@@ -351,33 +309,4 @@ int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregat
     file->comments = file->comment_count;
     hpp_aggregate_clear(aggregate);
     return 0;
-}
-
-void hpp_pprof_close(struct hpp_pprof_file *file, int keep)
-{
-    if (file->fd < 0)
-        return;
-    if (!file->size && !keep)
-        HPP_SYSCALL(unlinkat, AT_FDCWD, file->path, 0, 0, 0, 0);
-    hpp_sys_close(file->fd);
-    file->fd = -1;
-}
-
-void hpp_pprof_reopen(struct hpp_pprof_file *file, int lock)
-{
-    long fd;
-
-    if (file->fd < 0)
-        return;
-    fd = hpp_sys_open(file->path, O_WRONLY | O_NOFOLLOW, 0);
-    if (fd < 0) {
-        file->fd = -1;
-        file->size = 0;
-        file->has_head = 0;
-        file->strings = file->locations = file->segments = file->comments = 0;
-        return;
-    }
-    if (lock)
-        HPP_SYSCALL(flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
-    file->fd = (int)fd;
 }

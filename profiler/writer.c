@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "common/sys.h"
 #include "common/text.h"
@@ -82,6 +83,22 @@ static void become_own_process(void)
     HPP_SYSCALL(sched_setscheduler, 0, SCHED_OTHER, &none, 0, 0, 0);
     hpp_writer.proc_is_ours = proc_is_ours();
     hpp_writer.pidfd = (int)HPP_SYSCALL(pidfd_open, hpp_writer.target, 0, 0, 0, 0, 0);
+}
+
+static void keep_rings_empty(void)
+{
+    hpp_writer_drain();
+}
+
+/* The profile stays below the limit on files' sizes that we inherit. The signal that exceeding it gives is
+ * blocked, as all are. */
+static void bound_file(void)
+{
+    struct rlimit limit;
+
+    if (!HPP_SYSCALL(prlimit64, 0, RLIMIT_FSIZE, NULL, &limit, 0, 0) && limit.rlim_cur < hpp_writer.file.max)
+        hpp_writer.file.max = limit.rlim_cur;
+    hpp_writer.file.between = keep_rings_empty;
 }
 
 /* Whether the target has ended, or does within NS. */
@@ -247,6 +264,7 @@ int hpp_writer_run(void *unused)
     /* many programs have ended by now: what is not needed for them is not done */
     if (!atomic_load(&writer->stop))
         become_own_process();
+    bound_file();
     hpp_timer_perf_begin();
     hpp_tables_load(atomic_load(&hpp_sampler.code));
     for (;;) {

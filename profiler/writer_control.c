@@ -123,17 +123,33 @@ static int stop_writer(enum hpp_writer_wish wish)
     return 0;
 }
 
+/* Where there is no writer process, this one writes. A limit on files' sizes must not end it: the signal is
+ * taken before it is delivered. */
+static int write_here(void)
+{
+    const uint64_t all = UINT64_MAX, too_large = 1ull << (SIGXFSZ - 1);
+    const struct timespec at_once = {0, 0};
+    uint64_t mask, before = 0;
+
+    hpp_sys_sigmask(SIG_SETMASK, &all, &mask);
+    HPP_SYSCALL(rt_sigpending, &before, sizeof before, 0, 0, 0, 0);
+    hpp_books_look();
+    hpp_writer_drain();
+    hpp_writer_flush("exit");
+    hpp_pprof_close(&hpp_writer.file, 0);
+    if (!(before & too_large))
+        HPP_SYSCALL(rt_sigtimedwait, &too_large, NULL, &at_once, sizeof too_large, 0, 0);
+    hpp_sys_sigmask(SIG_SETMASK, &mask, NULL);
+    return hpp_writer.file.last_error;
+}
+
 int hpp_writer_finish(void)
 {
     struct hpp_writer *writer = &hpp_writer;
     int error;
 
     if (!writer->pid) {
-        hpp_books_look();
-        hpp_writer_drain();
-        hpp_writer_flush("exit");
-        hpp_pprof_close(&writer->file, 0);
-        return writer->file.last_error;
+        return write_here();
     }
     error = stop_writer(HPP_WRITER_END);
     if (error)
@@ -165,7 +181,7 @@ void hpp_writer_hide(void)
     writer->pid = 0;
     atomic_store(&writer->stop, HPP_WRITER_RUN);
     atomic_store(&writer->done, 0);
-    hpp_pprof_reopen(&writer->file, writer->always_write);
+    hpp_pprof_reopen(&writer->file);
     between = start_process(CLONE_VFORK, start_orphan);
     if (between > 0)
         HPP_SYSCALL(wait4, between, NULL, __WCLONE, NULL, 0, 0);

@@ -52,6 +52,7 @@ static void expect_defaults(const struct hpp_agent_options *options)
     assert_string_equal(options->cache, "");
     assert_int_equal(options->cache_max, 1 << 30);
     assert_int_equal(options->flush, 1);
+    assert_int_equal(options->file_max, 64 << 20);
     assert_int_equal(options->memory, HPP_MEMORY_DEFAULT);
 }
 
@@ -67,6 +68,7 @@ static void test_defaults(void **state)
                             "HPPROF_CACHE=",
                             "HPPROF_CACHE_MAX=",
                             "HPPROF_FLUSH=",
+                            "HPPROF_FILE_MAX=",
                             "HPPROF_OFF_FILE=",
                             "HPPROF_FREQUENCY=7",
                             "XHPPROF_FREQ=7",
