@@ -7,6 +7,7 @@
 
 #include "common/sys.h"
 #include "profiler/accounts.h"
+#include "profiler/adopt.h"
 #include "profiler/foreign.h"
 #include "profiler/sampler.h"
 
@@ -29,6 +30,7 @@ void hpp_thread_begin(const struct hpp_thread_stack *stack)
     the_thread.stack = *stack;
     if (!slot)
         return;
+    hpp_adopt_not(slot);
     slot->stack_low = stack->low;
     slot->stack_end = stack->end;
     slot->start_sp = stack->start_sp;

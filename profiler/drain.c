@@ -6,12 +6,12 @@
 
 #include "common/sys.h"
 #include "common/text.h"
+#include "profiler/adopt.h"
 #include "profiler/books.h"
 #include "profiler/sampler.h"
 #include "profiler/sandbox.h"
 #include "profiler/source.h"
 #include "profiler/tables.h"
-#include "profiler/unsampled.h"
 #include "profiler/walk.h"
 #include "profiler/walk_libunwind.h"
 #include "profiler/signal_safe.h"
@@ -122,13 +122,16 @@ static int read_name(int tid, char name[HPP_THREAD_NAME + 1])
 /* The thread's name as a string of the profile; asked for once a flush. */
 static uint32_t thread_name(struct hpp_slot *slot)
 {
-    char name[HPP_THREAD_NAME + 1];
+    char name[HPP_THREAD_NAME + 1] = {0};
     int told;
 
     if (slot->named_at == hpp_writer.flushes + 1)
         return slot->name_index;
     told =
         hpp_writer.proc_is_ours && atomic_load(&slot->state) != HPP_SLOT_ENDED && read_name(slot->tid, name);
+    if (told && !slot->stack_end) /* an adopted thread does not tell at its end */
+        for (unsigned i = 0; i + 1 < HPP_THREAD_NAME; i++)
+            slot->name[i] = name[i];
     slot->name_index = hpp_aggregate_string(&hpp_writer.aggregate, told ? name : slot->name);
     slot->named_at = hpp_writer.flushes + 1;
     return slot->name_index;
@@ -184,6 +187,8 @@ int hpp_writer_drain(void)
     uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
     uint32_t used = hpp_rings_used();
 
+    if (hpp_writer.proc_is_ours)
+        soon = hpp_adopt_look(now);
     hpp_timer_perf_serve();
     for (uint32_t i = 0; i < used; i++) {
         struct hpp_ring *ring = &hpp_sampler.rings[i];
@@ -273,10 +278,8 @@ int hpp_writer_flush(const char *cause)
     if (!cause) {
         end_dead_threads();
         hpp_timer_perf_tidy();
-        if (writer->proc_is_ours) {
-            hpp_unsampled_look(writer->target);
+        if (writer->proc_is_ours)
             hpp_sandbox_look(writer->target);
-        }
         scan_images(writer->last_flush);
     }
     comment_losses();

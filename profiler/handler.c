@@ -6,6 +6,7 @@
 
 #include "common/sys.h"
 #include "profiler/accounts.h"
+#include "profiler/adopt.h"
 #include "profiler/foreign.h"
 #include "profiler/sampler.h"
 #include "profiler/source.h"
@@ -135,7 +136,9 @@ void hpp_handler(int signal, siginfo_t *info, void *context)
     if (slot)
         take_sample(slot, context, weight);
     else
-        atomic_fetch_add_explicit(&hpp_sampler.stale, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&hpp_sampler.stale, weight != 0, memory_order_relaxed);
+    if (atomic_load_explicit(&hpp_adopt_waiting, memory_order_relaxed))
+        hpp_adopt_serve();
 }
 
 /* Ours in the kernel's table. Whether a foreign SIGPROF restarts system calls is the program's choice;

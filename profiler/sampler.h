@@ -87,6 +87,10 @@ void hpp_sampler_after_fork(const struct hpp_code_map *code);
  * bounds in and arms it. */
 struct hpp_slot *hpp_slot_claim(void);
 
+/* The same for thread TID of the process. Its stack's bounds are empty: all of it is read through the kernel. A
+ * timer that was left in it is for hpp_timer_disarm, by a thread of the process. Writer. */
+struct hpp_slot *hpp_slot_claim_for(int tid);
+
 /* Gives the slot up: its timer must be disarmed. It is free at once if no ring holds a sample of it, else
  * when the writer has read them all (hpp_slot_taken). Called by the thread itself, or by the writer for a
  * thread that is gone. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "common/sys.h"
+#include "profiler/adopt.h"
 #include "profiler/signal_safe.h"
 
 /* A value: 16 bits of mark, 32 of generation, 16 of index. */
@@ -85,6 +86,7 @@ void hpp_sampler_after_fork(const struct hpp_code_map *code)
         struct hpp_slot *slot = &hpp_sampler.slots[i];
         *slot = (struct hpp_slot){.timer = -1, .value = slot->value};
     }
+    hpp_adopt_after_fork();
     atomic_store(&hpp_sampler.code, code);
     atomic_store(&hpp_sampler.forking, 0);
     atomic_store(&hpp_sampler.dropped, 0);
@@ -100,19 +102,25 @@ static int take(uint32_t index)
     return atomic_compare_exchange_strong(&hpp_sampler.slots[index].state, &expected, HPP_SLOT_CLAIMED);
 }
 
-static struct hpp_slot *prepare(uint32_t index)
+/* For thread TID, the calling one or, where the writer calls, another. */
+static struct hpp_slot *prepare(uint32_t index, int tid)
 {
     struct hpp_slot *slot = &hpp_sampler.slots[index];
     uint32_t generation = (uint32_t)(slot->value >> INDEX_BITS) + 1;
 
     /* a thread that ended without telling us left its timer behind */
-    if (slot->value && slot->timer >= 0)
+    if (!slot->value) {
+        slot->timer = -1;
+    } else if (slot->timer >= 0 &&
+               hpp_sys_getpid() == hpp_sampler.pid) { /* else who makes the next deletes it */
         HPP_SYSCALL(timer_delete, slot->timer, 0, 0, 0, 0, 0);
-    slot->timer = -1;
+        slot->timer = -1;
+    }
     slot->home = index % hpp_sampler.ring_count;
-    slot->tid = hpp_sys_gettid();
+    slot->tid = tid;
     slot->name[0] = 0;
     slot->named_at = 0;
+    slot->stack_low = slot->stack_end = 0;
     slot->root_fp = 0;
     slot->start_sp = 0;
     slot->unblocked = 0;
@@ -148,8 +156,13 @@ static uint32_t find_free(void)
 
 struct hpp_slot *hpp_slot_claim(void)
 {
+    return hpp_slot_claim_for(hpp_sys_gettid());
+}
+
+struct hpp_slot *hpp_slot_claim_for(int tid)
+{
     uint32_t index = find_free();
-    struct hpp_slot *slot = index < HPP_SLOTS ? prepare(index) : NULL;
+    struct hpp_slot *slot = index < HPP_SLOTS ? prepare(index, tid) : NULL;
 
     if (!slot)
         atomic_fetch_add(&hpp_sampler.unsampled, 1);

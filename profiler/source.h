@@ -71,6 +71,9 @@ uint64_t hpp_timer_perf_value(int fd);
 /* A writer begins: its predecessor's events are gone. Writer. */
 void hpp_timer_perf_begin(void);
 
+/* Has the writer look for slots without an event. Any context. */
+void hpp_timer_perf_ask(void);
+
 /* Opens what was asked for. Writer, each time it drains. */
 void hpp_timer_perf_serve(void);
 

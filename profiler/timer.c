@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "common/sys.h"
+#include "profiler/adopt.h"
 #include "profiler/sampler.h"
 #include "profiler/source.h"
 #include "profiler/signal_safe.h"
@@ -71,6 +72,10 @@ uint64_t hpp_source_value(const siginfo_t *info, uint32_t *weight)
     if (info->si_code == SI_TIMER) {
         *weight += (uint32_t)info->si_overrun;
         return hpp_slot_is_value(value) ? value : 0;
+    }
+    if (info->si_code == SI_QUEUE && hpp_adopt_is_call(info)) {
+        *weight = 0;
+        return HPP_SLOT_NOBODY;
     }
     if (hpp_sampler.timer == HPP_TIMER_PERF && (info->si_code == POLL_IN || info->si_code == POLL_HUP))
         return hpp_timer_perf_value(info->si_fd);

@@ -84,6 +84,12 @@ int hpp_timer_perf_try(void)
 
 /* ---- the target's side --------------------------------------------------------------------------------- */
 
+void hpp_timer_perf_ask(void)
+{
+    if (the_perf)
+        atomic_fetch_add(&the_perf->asked, 1);
+}
+
 int hpp_timer_perf_arm(struct hpp_slot *slot)
 {
     _Atomic uint32_t *answered = &the_perf->answered[slot - hpp_sampler.slots];
@@ -92,7 +98,7 @@ int hpp_timer_perf_arm(struct hpp_slot *slot)
 
     if (!hpp_writer.pid)
         return -ESRCH;
-    atomic_fetch_add(&the_perf->asked, 1);
+    hpp_timer_perf_ask();
     atomic_fetch_add(&hpp_writer.wake, 1);
     hpp_sys_futex_wake(&hpp_writer.wake);
     while ((present = atomic_load(answered)) != generation_of(slot) && hpp_sys_now(CLOCK_MONOTONIC) < until)

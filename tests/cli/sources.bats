@@ -103,3 +103,47 @@ sampled() {
     fi
     check "$(profile_samples x.pb)" '>=' 50
 }
+
+# thread_ns NAME: the CPU time in samples of threads with that name.
+thread_ns() {
+    hpprof report --json --by thread -n 0 x.pb | sed -n "s/.*\"name\":\"$1 ([0-9]*)\".*\"cum_ns\":\([0-9]*\).*/\1/p" |
+        awk '{ n += $1 } END { print n + 0 }'
+}
+
+@test "threads made by a raw clone are sampled, with storage of their own or without" {
+    local tls name
+    for tls in tls none; do
+        sampled cpu 997 "$PROGRAMS/raw_threads" $tls 1 >out
+        [ "$(cat out)" = "raw threads ended" ]
+        for name in raw-one raw-two raw-three; do
+            check "$(thread_ns $name)" '>=' 500000000 "$tls $name"
+            check "$(thread_ns $name)" '<=' 1050000000 "$tls $name"
+        done
+        profile_folded x.pb >folded
+        check "$(folded_share 'raw_root;work_raw' <folded)" '>=' 70
+    done
+}
+
+@test "threads made by a raw clone get their timers by the way where another thread is sampled" {
+    sampled cpu 997 "$PROGRAMS/raw_threads" none 1 busy
+    check "$(thread_ns raw-one)" '>=' 500000000
+    check "$(thread_ns raw-two)" '>=' 500000000
+}
+
+@test "perf: threads made by a raw clone too" {
+    sampled perf 997 "$PROGRAMS/raw_threads" none 1
+    perf_is_there || skip "no perf events"
+    check "$(thread_ns raw-one)" '>=' 700000000
+    check "$(thread_ns raw-three)" '>=' 700000000
+}
+
+@test "threads older than the agent are sampled" {
+    local how
+    for how in main thread; do
+        rm -f x.pb
+        HPPROF_FREQ=997 HPPROF_OUT=$PWD/x.pb timeout 60 "$PROGRAMS/older_threads" "$AGENT" $how 1 >out
+        [ "$(cat out)" = "done" ]
+        check "$(thread_ns older)" '>=' 1000000000 $how
+        check "$(thread_ns older)" '<=' 2100000000 $how
+    done
+}
