@@ -51,7 +51,7 @@ static struct hpp_ring *find_ring(const struct hpp_slot *slot, uint64_t **record
 static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32_t weight)
 {
     uint64_t *record;
-    struct hpp_ring *ring = find_ring(slot, &record);
+    struct hpp_ring *ring;
     struct hpp_walk walk = {
         .pc = hpp_arch_pc(context),
         .sp = hpp_arch_sp(context),
@@ -70,6 +70,7 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
 
     slot->weight += weight;
     weight = hpp_account_late(slot, context, weight);
+    ring = find_ring(slot, &record); /* waits for all stores before it: so what can be done by then is */
     if (!ring) {
         atomic_fetch_add_explicit(&hpp_sampler.dropped, weight, memory_order_relaxed);
         return;

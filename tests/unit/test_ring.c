@@ -132,6 +132,37 @@ static void test_order(void **state)
     free(ring.words);
 }
 
+/* A ring that is read in time uses its first words again and again, whatever the reader has seen when. */
+static void test_begins_anew(void **state)
+{
+    struct hpp_ring ring = make_ring();
+
+    (void)state;
+    for (uint64_t i = 0; i < 10000; i++) {
+        uint64_t count = 1 + i % 5;
+        for (uint64_t k = 0; k < count; k++) {
+            uint64_t *record = hpp_ring_reserve(&ring, HPP_DEPTH_MAX);
+            assert_int_equal(record - ring.words, k * (HPP_RECORD_WORDS + 20));
+            assert_true(put(&ring, i + k, 20));
+            assert_int_equal(hpp_ring_used(&ring), (k + 1) * (HPP_RECORD_WORDS + 20));
+        }
+        for (uint64_t k = 0; k < count; k++)
+            take(&ring, i + k, 20);
+        if (i % 3) /* the reader may look in between, or not */
+            assert_null(hpp_ring_peek(&ring));
+        assert_int_equal(hpp_ring_used(&ring), 0);
+    }
+    /* begun anew, and all of its room is there */
+    assert_non_null(hpp_ring_reserve(&ring, 1));
+    assert_int_equal(hpp_ring_used(&ring), 0);
+    for (uint64_t i = 0; i < HPP_RING_WORDS / (HPP_RECORD_WORDS + 20); i++) {
+        assert_non_null(hpp_ring_reserve(&ring, 20));
+        hpp_ring_commit(&ring, HPP_RECORD_WORDS + 20);
+    }
+    assert_null(hpp_ring_reserve(&ring, 20));
+    free(ring.words);
+}
+
 /* Counters go on through a wrap of their own 64 bits. */
 static void test_far_counters(void **state)
 {
@@ -208,8 +239,10 @@ static void test_two_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_word),  cmocka_unit_test(test_empty),        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_order), cmocka_unit_test(test_far_counters), cmocka_unit_test(test_two_threads),
+        cmocka_unit_test(test_word),        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_full),        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_begins_anew), cmocka_unit_test(test_far_counters),
+        cmocka_unit_test(test_two_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -190,6 +191,53 @@ static void test_full(void **state)
     assert_int_equal(hpp_sampler.unsampled, before + 3);
 }
 
+static size_t mapped_pages(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    size_t pages;
+
+    assert_int_equal(fscanf(file, "%zu", &pages), 1);
+    fclose(file);
+    return pages;
+}
+
+/* Ten thousand threads one after the other, each with a sample, need no memory and no more slots than there
+ * are at once; that many at once share the rings that HPPROF_MEMORY has room for. */
+static void test_many(void **state)
+{
+    enum { MANY = 10000 };
+    static struct hpp_slot *slots[MANY];
+    const size_t ring = sizeof(struct hpp_ring) + sizeof(struct hpp_walk_cache) + HPP_RING_WORDS * 8;
+    size_t before;
+
+    (void)state;
+    hpp_sampler_after_fork(NULL);
+    hpp_sampler.slots_used = 0;
+    before = mapped_pages();
+    for (int i = 0; i < MANY; i++) {
+        struct hpp_slot *slot = hpp_slot_claim();
+        slot->state = HPP_SLOT_ACTIVE;
+        put_sample(slot);
+        if (i % 2)
+            take_sample(slot);
+        hpp_slot_end(slot);
+        if (!(i % 2))
+            take_sample(slot);
+        assert_int_equal(slot->state, HPP_SLOT_FREE);
+    }
+    assert_in_range(hpp_sampler.slots_used, 1, 2);
+    for (int i = 0; i < MANY; i++) {
+        slots[i] = hpp_slot_claim();
+        assert_non_null(slots[i]);
+        assert_in_range(slots[i]->home, 0, hpp_sampler.ring_count - 1);
+    }
+    assert_int_equal(mapped_pages(), before);
+    assert_int_equal(hpp_rings_used(), hpp_sampler.ring_count);
+    assert_in_range(hpp_sampler.ring_count * ring, HPP_MEMORY_DEFAULT - 2 * ring, HPP_MEMORY_DEFAULT);
+    for (int i = 0; i < MANY; i++)
+        hpp_slot_end(slots[i]);
+}
+
 /* In a fork child no thread of before is there, its values mean nothing, and what rings held is gone. */
 static void test_after_fork(void **state)
 {
@@ -283,7 +331,8 @@ int main(void)
         cmocka_unit_test(test_life),           cmocka_unit_test(test_generations),
         cmocka_unit_test(test_foreign_values), cmocka_unit_test(test_threads),
         cmocka_unit_test(test_full),           cmocka_unit_test(test_after_fork),
-        cmocka_unit_test(test_timer),          cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_many),           cmocka_unit_test(test_timer),
+        cmocka_unit_test(test_stop),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
