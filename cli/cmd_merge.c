@@ -1,6 +1,7 @@
 /* hpprof merge: several profiles as one. */
 #include "cli/commands.h"
 #include "cli/load.h"
+#include "symbolizer/booked.h"
 
 int hpp_cmd_merge(const struct hpp_arguments *arguments)
 {
@@ -21,6 +22,7 @@ int hpp_cmd_merge(const struct hpp_arguments *arguments)
         }
         hpp_profile_free(one);
     }
+    hpp_booked_settle(all);
     if (status == HPP_EXIT_OK && hpp_profile_write(all, arguments->text[HPP_OPT_OUT], error)) {
         hpp_complain("%s", error);
         status = HPP_EXIT_FAILED;

@@ -1,5 +1,6 @@
 /* The folder of a run of hpprof record. */
 #include "cli/session.h"
+#include "symbolizer/booked.h"
 
 #include "cli/commands.h"
 
@@ -126,6 +127,17 @@ static void wait_for_writers(struct hpp_session *session)
     session->damaged += ending;
 }
 
+/* Whether any row counts: a process that ended at once has booked some CPU time, and less than a sample's. */
+static bool has_samples(const struct hpp_profile *profile)
+{
+    int column = hpp_profile_value_index(profile, "samples", "count");
+
+    for (size_t i = 0; column >= 0 && i < profile->sample_count; i++)
+        if (profile->values[i * profile->value_count + (size_t)column])
+            return true;
+    return false;
+}
+
 static void merge_file(struct hpp_session *session, const char *path)
 {
     struct hpp_profile *one;
@@ -140,7 +152,7 @@ static void merge_file(struct hpp_session *session, const char *path)
     if (one->torn_bytes ||
         (!hpp_profile_count(one, "hpprof.end") && !is_running(pid_of(strrchr(path, '/') + 1))))
         session->damaged++;
-    session->profiled += one->sample_count > 0;
+    session->profiled += has_samples(one);
     if (hpp_profile_merge(session->all, one, true)) {
         hpp_complain("%s holds other kinds of values than the others: left out", path);
         session->damaged++;
@@ -172,6 +184,7 @@ void hpp_session_collect(struct hpp_session *session)
     }
     if (count >= 0)
         free(entries);
+    hpp_booked_settle(session->all);
 }
 
 void hpp_session_end(struct hpp_session *session, bool keep)

@@ -38,6 +38,7 @@ static struct {
     struct hpp_arena arena;
     struct hpp_remap_list remap;
     const char *program;       /* path */
+    uint64_t cpu_begin;        /* the process's CPU clock when it got this program, about */
     char folder[HPP_PATH_MAX]; /* for descendants' profiles */
     char tables[HPP_PATH_MAX]; /* the folder of unwind tables */
 } agent;
@@ -65,6 +66,8 @@ static void open_session_file(struct hpp_pprof_file *file)
     }
     if (fd < 0)
         return;
+    if (!hpp_text_equal(file->path + length, "")) /* there was another program in this process */
+        hpp_accounts_begin(agent.cpu_begin);
     HPP_SYSCALL(flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
     file->fd = (int)fd;
     file->locked = 1;
@@ -138,6 +141,7 @@ static void after_fork_in_child(void)
     hpp_sampler_after_fork(hpp_thread_code_before_fork());
     hpp_checked_read_after_fork();
     hpp_writer = (struct hpp_writer){0};
+    agent.cpu_begin = 0;
     hpp_accounts_begin(0);
     sampled = !atomic_load(&hpp_sampler.stopped) && !start_writer(agent.folder, 1);
     agent.started = sampled;
@@ -276,12 +280,12 @@ static int is_switched_off(char **environment)
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
-    uint64_t cpu_begin = hpp_sys_now(CLOCK_PROCESS_CPUTIME_ID);
     int error;
 
     (void)argc;
     if (getauxval(AT_SECURE) || hpp_arch_is_valgrind() || is_second_copy() || is_switched_off(environment))
         return;
+    agent.cpu_begin = hpp_sys_now(CLOCK_PROCESS_CPUTIME_ID);
     hpp_tell_init();
     hpp_agent_options_read(environment, &agent.options);
     if (keep_options() || hpp_sampler_init(agent.options.memory))
@@ -304,7 +308,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         hpp_checked_read_open();
     choose_walker();
     remap();
-    hpp_accounts_begin(cpu_begin);
+    /* a descendant of the first process may be what that executed: which has told its CPU time */
+    hpp_accounts_begin(agent.options.first ? agent.cpu_begin : 0);
     if (start_writer(agent.options.first, 0))
         return;
     tell_descendants();

@@ -5,6 +5,8 @@
 #include "profiler/signal_safe.h"
 
 #define ROUTINES       256u /* a power of two */
+/* On a crowded processor a thread may run, and pause, between ticks: 36 ms were seen. */
+#define LATEST_NS      100000000u
 #define PROFILE_SIGNAL (1ull << (SIGPROF - 1))
 
 /* One start routine. */
@@ -20,7 +22,7 @@ struct entry {
 /* The last one is for routines that are not known or found no room. */
 static struct entry the_entries[ROUTINES + 1];
 static uint64_t the_cpu_begin = UINT64_MAX; /* not begun */
-static int64_t the_tick;                    /* of the kernel's, ns: CPU timers expire at them */
+static uint64_t the_tick;                   /* of the kernel's, ns: CPU timers expire at them */
 
 void hpp_accounts_begin(uint64_t cpu_begin)
 {
@@ -30,7 +32,7 @@ void hpp_accounts_begin(uint64_t cpu_begin)
         if (i == ROUTINES || atomic_load(&the_entries[i].routine))
             the_entries[i] = (struct entry){0};
     HPP_SYSCALL(clock_getres, CLOCK_MONOTONIC_COARSE, &tick, 0, 0, 0, 0);
-    the_tick = tick.tv_nsec ? tick.tv_nsec : 10000000;
+    the_tick = tick.tv_nsec ? (uint64_t)tick.tv_nsec : 10000000;
     the_cpu_begin = cpu_begin;
 }
 
@@ -59,10 +61,10 @@ void hpp_account_add(enum hpp_account kind, uint64_t start_routine, int64_t ns)
     atomic_fetch_add_explicit(&entry->kind[kind].ns, ns, memory_order_relaxed);
 }
 
-/* How many periods a signal may stand for that nobody held back. */
-static uint64_t latest(void)
+/* How many periods a signal may stand for that is NS late. */
+static uint64_t periods(uint64_t ns)
 {
-    return hpp_sampler.period ? 2 * (uint64_t)the_tick / hpp_sampler.period + 2 : UINT32_MAX;
+    return hpp_sampler.period ? ns / hpp_sampler.period + 2 : UINT32_MAX;
 }
 
 static int64_t residue(const struct hpp_slot *slot, uint64_t used)
@@ -94,19 +96,23 @@ void hpp_account_other_threads(const struct hpp_slot *own)
         if (now < slot->cpu_begin)
             continue; /* it has gone */
         ns = residue(slot, now - slot->cpu_begin);
-        hpp_account_add(ns > (int64_t)(latest() * hpp_sampler.period) ? HPP_BLOCKED : HPP_SHORT_LIVED,
+        hpp_account_add(ns > (int64_t)(periods(LATEST_NS) * hpp_sampler.period) ? HPP_BLOCKED
+                                                                                : HPP_SHORT_LIVED,
                         slot->start_routine, ns);
     }
 }
 
 uint32_t hpp_account_late(const struct hpp_slot *slot, const ucontext_t *context, uint32_t weight)
 {
+    int ends_call;
     uint64_t bound;
 
     if (weight <= 2)
         return weight;
-    bound = latest();
-    if (weight <= bound || hpp_arch_is_after_call(context))
+    ends_call = hpp_arch_ends_call(context);
+    bound = periods(ends_call ? 2 * the_tick : LATEST_NS);
+    /* a call that took so long itself is the right place */
+    if (weight <= bound || (ends_call && !hpp_arch_call_unblocks(context)))
         return weight;
     hpp_account_add(HPP_BLOCKED, slot->start_routine, (int64_t)((weight - bound) * hpp_sampler.period));
     return (uint32_t)bound;

@@ -18,9 +18,16 @@ void hpp_books_look(void)
 
     if (hpp_sampler.event) /* samples stand for other things than CPU time: nothing is to be booked */
         return;
+    books->total_before = books->total;
     books->is_fresh = now > begin;
     if (books->is_fresh)
         books->total = now - begin;
+}
+
+void hpp_books_look_back(void)
+{
+    hpp_writer.books.total = hpp_writer.books.total_before;
+    hpp_writer.books.is_fresh = 0;
 }
 
 /* What rows there are stand for, ns. */

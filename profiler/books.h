@@ -6,6 +6,10 @@
 /* Reads the clock: while the target runs, and once as soon as its end is known. */
 void hpp_books_look(void);
 
+/* The last look was too late: another program was executed in the process. That before it is taken instead.
+ */
+void hpp_books_look_back(void);
+
 /* Adds rows to hpp_writer.aggregate for what is beyond what chance explains; AT_END, for all that is missing,
  * so that the rows add up to the clock (or to what the samples stand for, where chance made that more). */
 void hpp_books_settle(int at_end);

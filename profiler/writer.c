@@ -272,8 +272,11 @@ int hpp_writer_run(void *unused)
         uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
         uint64_t interval = writer->flushes ? writer->flush_interval : FLUSH_FIRST;
 
+        hpp_books_look(); /* another program's time is not ours: before it can be seen that one was executed
+                           */
         cause = end_cause();
-        hpp_books_look();
+        if (cause && hpp_text_equal(cause, "exec"))
+            hpp_books_look_back();
         hands_over = atomic_load(&writer->stop) == HPP_WRITER_HAND_OVER;
         soon = hpp_writer_drain();
         if (cause || hands_over)

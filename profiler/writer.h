@@ -18,9 +18,10 @@ enum hpp_writer_wish {
 
 /* The process's CPU time as far as it is known, ns. */
 struct hpp_books {
-    uint64_t total;     /* by its own clock */
-    int is_fresh;       /* just read; else it is at least that much */
-    uint64_t booked[3]; /* by HPP_LOCATION_…, from _SHORT_LIVED on */
+    uint64_t total;        /* by its own clock */
+    uint64_t total_before; /* what it was in the look before */
+    int is_fresh;          /* just read; else it is at least that much */
+    uint64_t booked[3];    /* by HPP_LOCATION_…, from _SHORT_LIVED on */
     uint64_t told_total, told_samples, told_booked[3];
 };
 

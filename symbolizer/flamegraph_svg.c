@@ -1,5 +1,6 @@
 /* The flame graph as a self-contained SVG. It shows without script; flamegraph.js, which is built in, makes
  * it fit the window, zoom and search. Offline only. */
+#include "symbolizer/booked.h"
 #include "symbolizer/escape.h"
 #include "symbolizer/flamegraph.h"
 #include "symbolizer/memory.h"
@@ -102,6 +103,7 @@ static const char *place_of(const char *name, const char *image)
         return strcmp(name, HPP_NAME_ANON) ? hpp_base_name(image) : "made at run time";
     return !strcmp(name, HPP_NAME_UNFINISHED)  ? "callers not known"
            : !strcmp(name, HPP_NAME_TRUNCATED) ? "frames left out"
+           : hpp_booked_by_name(name) >= 0     ? "CPU time without samples"
                                                : "";
 }
 

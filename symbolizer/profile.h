@@ -112,8 +112,8 @@ void hpp_profile_free(struct hpp_profile *profile); /* NULL is allowed */
  * and mapping[0]. Images are one mapping when build-id (without one: path), file offset and size are equal,
  * wherever they were loaded: their locations move along. Memory without a file (//anon) is one mapping only
  * within one process. Comments: equal ones once, but for those that count or stand for a process
- * (hpprof.process, .remap, .lost, .unwind, .end). With LABEL, samples of a profile of one process that have
- * no `process` or `pid` label get them from its hpprof.process comment. The time covered is the union of
+ * (hpprof.process, .remap, .lost, .unwind, .cpu, .end). With LABEL, samples of a profile of one process that
+ * have no `process` or `pid` label get them from its hpprof.process comment. The time covered is the union of
  * both. Do not merge into a profile that hpp_symbolize has changed. Returns 0, or -EINVAL when the value
  * types differ. */
 int hpp_profile_merge(struct hpp_profile *into, const struct hpp_profile *from, bool label);

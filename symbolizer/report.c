@@ -108,6 +108,8 @@ static uint32_t sample_name(struct tally *tally, size_t sample)
         text = program;
         have_number = true;
     }
+    if (tally->by == HPP_BY_THREAD && !text && !have_number && hpp_booked_kind(profile, sample) >= 0)
+        text = hpp_booked_names[hpp_booked_kind(profile, sample)];
     if (have_number)
         snprintf(name, sizeof name, "%s (%lld)", text ? text : "?", (long long)number);
     else
@@ -141,14 +143,19 @@ static void count_samples(struct tally *tally, struct hpp_report *report, int sa
 
     for (size_t i = 0; i < profile->sample_count; i++) {
         struct hpp_amount amount = hpp_amount_of(profile, i, samples_column, ns_column);
+        int booked = hpp_booked_kind(profile, i);
+        if (booked >= 0 && !amount.ns && !amount.samples)
+            continue; /* hpp_booked_settle left nothing of it */
         hpp_amount_add(&report->total, amount);
+        if (booked >= 0)
+            hpp_amount_add(&report->booked[booked], amount);
         if (tally->by <= HPP_BY_IMAGE) {
             count_frames(tally, i, amount);
             continue;
         }
-        if (profile->samples[i].labels != last_labels)
+        if (profile->samples[i].labels != last_labels || booked >= 0)
             unit = unit_of(tally, sample_name(tally, i), 0);
-        last_labels = profile->samples[i].labels;
+        last_labels = booked >= 0 ? HPP_NONE : profile->samples[i].labels;
         count(&tally->units[unit].figure, i, true, amount);
         count(&tally->rows[tally->units[unit].row], i, true, amount);
     }

@@ -2,7 +2,7 @@
 #ifndef HPP_SYMBOLIZER_REPORT_H
 #define HPP_SYMBOLIZER_REPORT_H
 
-#include "symbolizer/profile.h"
+#include "symbolizer/booked.h"
 
 #include <stdio.h>
 
@@ -37,6 +37,7 @@ struct hpp_report {
     struct hpp_amount rootless;                 /* or all up to the root */
     struct hpp_report_image *unfinished_images; /* largest first; they add up to unfinished */
     size_t unfinished_image_count;
+    struct hpp_amount booked[HPP_BOOKED_KINDS]; /* of total: CPU time without samples */
 };
 
 /* Adds PROFILE up; its locations must have names (hpp_symbolize). Equal figures are ordered as go tool pprof
@@ -70,9 +71,11 @@ void hpp_report_print_text(FILE *out, const struct hpp_report *report, const str
  *     image is "" for code without a file; reason is a text for people
  *   by_fp_samples: walked by frame pointer because an unwind table was not built yet
  *   torn_bytes
- *   lost {dropped, stale, threads, unsampled, blocked, not_libunwind, write_errors, lost_weight}
- *   remap [{image, backend, ranges, asked_kib, huge_kib, ms, left_kib, reason}]
- *   row_count (before `rows` was cut), rows [{name, image, flat_ns, cum_ns, flat_samples, cum_samples}] */
+ *   lost {dropped, stale, threads, not_libunwind, write_errors, lost_weight}
+ *   cpu {total_ns, sampled_ns, short_lived_ns, blocked_ns, unsampled_ns}: total_ns is what the processes used
+ * by their own clocks, 0 where that was not told; the others are parts of the profile's total_ns remap
+ * [{image, backend, ranges, asked_kib, huge_kib, ms, left_kib, reason}] row_count (before `rows` was cut),
+ * rows [{name, image, flat_ns, cum_ns, flat_samples, cum_samples}] */
 void hpp_report_print_json(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
                            const char *path, const char *by, const char *sort, size_t rows);
 

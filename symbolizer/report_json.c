@@ -38,10 +38,18 @@ static void print_lost(FILE *out, const struct hpp_summary *summary)
 {
     fprintf(out,
             "\"lost\":{\"dropped\":%" PRIu64 ",\"stale\":%" PRIu64 ",\"threads\":%" PRIu64
-            ",\"unsampled\":%" PRIu64 ",\"blocked\":%" PRIu64 ",\"not_libunwind\":%" PRIu64
-            ",\"write_errors\":%" PRIu64 ",\"lost_weight\":%" PRIu64 "},",
-            summary->dropped, summary->stale, summary->threads, summary->unsampled, summary->blocked,
-            summary->not_libunwind, summary->write_errors, summary->lost_weight);
+            ",\"not_libunwind\":%" PRIu64 ",\"write_errors\":%" PRIu64 ",\"lost_weight\":%" PRIu64 "},",
+            summary->dropped, summary->stale, summary->threads, summary->not_libunwind, summary->write_errors,
+            summary->lost_weight);
+}
+
+static void print_cpu(FILE *out, const struct hpp_report *report, const struct hpp_summary *summary)
+{
+    fprintf(out,
+            "\"cpu\":{\"total_ns\":%" PRIu64 ",\"sampled_ns\":%" PRId64 ",\"short_lived_ns\":%" PRId64
+            ",\"blocked_ns\":%" PRId64 ",\"unsampled_ns\":%" PRId64 "},",
+            summary->cpu_ns, hpp_report_sampled(report).ns, report->booked[HPP_BOOKED_SHORT_LIVED].ns,
+            report->booked[HPP_BOOKED_BLOCKED].ns, report->booked[HPP_BOOKED_UNSAMPLED].ns);
 }
 
 static void print_unfinished(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
@@ -108,6 +116,7 @@ void hpp_report_print_json(FILE *out, const struct hpp_report *report, const str
     put_text(out, "sort", sort);
     print_head(out, report, profile, &summary);
     print_lost(out, &summary);
+    print_cpu(out, report, &summary);
     print_unfinished(out, report, profile, &summary);
     print_remap(out, &summary);
     print_rows(out, report, rows);

@@ -17,9 +17,12 @@ uint8_t *hpp_location_kinds(struct hpp_profile *profile)
         if (location->mapping != HPP_NONE || !location->line_count)
             continue;
         name = profile->functions[profile->lines[location->first_line].function].name;
-        kinds[i] = name == unfinished  ? HPP_KIND_UNFINISHED
-                   : name == truncated ? HPP_KIND_TRUNCATED
-                                       : HPP_KIND_CODE;
+        if (hpp_booked_by_name(hpp_profile_string(profile, name)) >= 0)
+            kinds[i] = HPP_KIND_BOOKED;
+        else
+            kinds[i] = name == unfinished  ? HPP_KIND_UNFINISHED
+                       : name == truncated ? HPP_KIND_TRUNCATED
+                                           : HPP_KIND_CODE;
     }
     return kinds;
 }
@@ -36,6 +39,15 @@ void hpp_amount_add(struct hpp_amount *to, struct hpp_amount amount)
 {
     to->ns = hpp_clamped_sum(to->ns, amount.ns);
     to->samples = hpp_clamped_sum(to->samples, amount.samples);
+}
+
+struct hpp_amount hpp_report_sampled(const struct hpp_report *report)
+{
+    struct hpp_amount sampled = report->total;
+
+    for (int i = 0; i < HPP_BOOKED_KINDS; i++)
+        hpp_amount_add(&sampled, (struct hpp_amount){-report->booked[i].ns, -report->booked[i].samples});
+    return sampled;
 }
 
 /* ---- where unfinished stacks end ---------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
 #include "symbolizer/report.h"
 #include "symbolizer/summary.h"
 
-enum hpp_location_kind { HPP_KIND_CODE, HPP_KIND_UNFINISHED, HPP_KIND_TRUNCATED };
+enum hpp_location_kind { HPP_KIND_CODE, HPP_KIND_UNFINISHED, HPP_KIND_TRUNCATED, HPP_KIND_BOOKED };
 
 /* What each location of PROFILE is (enum hpp_location_kind); free() it. Adds strings to PROFILE. */
 uint8_t *hpp_location_kinds(struct hpp_profile *profile);
@@ -14,6 +14,9 @@ uint8_t *hpp_location_kinds(struct hpp_profile *profile);
 struct hpp_amount hpp_amount_of(const struct hpp_profile *profile, size_t sample, int samples_column,
                                 int ns_column);
 void hpp_amount_add(struct hpp_amount *to, struct hpp_amount amount);
+
+/* What of the total are samples. */
+struct hpp_amount hpp_report_sampled(const struct hpp_report *report);
 
 /* Fills in what REPORT says about stacks: all of it but the rows and the total. */
 void hpp_report_count_stacks(struct hpp_report *report, struct hpp_profile *profile, int samples_column,

@@ -194,6 +194,29 @@ static void print_stacks(FILE *out, const struct hpp_report *report, const struc
                 summary->not_libunwind, summary->not_libunwind == 1 ? "" : "s");
 }
 
+/* What was used, and which part of it has samples: %-columns are of what was used. */
+static void print_cpu(FILE *out, const struct hpp_report *report, const struct hpp_summary *summary)
+{
+    static const char *const why[HPP_BOOKED_KINDS] = {
+        [HPP_BOOKED_SHORT_LIVED] = "threads ended before a signal came",
+        [HPP_BOOKED_BLOCKED] = "the program kept SIGPROF from coming",
+        [HPP_BOOKED_UNSAMPLED] = "loading, exit, threads without a timer, losses"};
+    int64_t used = summary->cpu_ns > INT64_MAX ? INT64_MAX : (int64_t)summary->cpu_ns;
+    int64_t sampled = hpp_report_sampled(report).ns;
+
+    if (!used)
+        return;
+    fprintf(out, "CPU time used (getrusage): %.2f s\n%9.2f s %5.1f%%  sampled\n", seconds(used),
+            seconds(sampled), percent(sampled, used));
+    for (int i = 0; i < HPP_BOOKED_KINDS; i++)
+        if (percent(report->booked[i].ns, used) >= least_share)
+            fprintf(out, "%9.2f s %5.1f%%  %s: %s\n", seconds(report->booked[i].ns),
+                    percent(report->booked[i].ns, used), hpp_booked_names[i], why[i]);
+    if (percent(used - report->total.ns, used) >= 1)
+        fprintf(out, "%9.2f s %5.1f%%  not told: it still ran, or its writer was killed\n",
+                seconds(used - report->total.ns), percent(used - report->total.ns, used));
+}
+
 static void print_notes(FILE *out, const struct hpp_profile *profile)
 {
     size_t count = 0;
@@ -219,6 +242,7 @@ static void print_footer(FILE *out, const struct hpp_report *report, const struc
         print_stacks(out, report, profile, summary, columns);
     else
         fputs("No samples: the program used less CPU time than one period.\n", out);
+    print_cpu(out, report, summary);
     hpp_summary_print_lost(out, summary);
     if (profile->torn_bytes)
         fprintf(out, "Torn last chunk: %" PRIu64 " bytes left out.\n", profile->torn_bytes);

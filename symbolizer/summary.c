@@ -63,11 +63,10 @@ void hpp_summary_make(struct hpp_summary *summary, const struct hpp_profile *pro
     summary->dropped = hpp_profile_sum(profile, "hpprof.lost", "dropped");
     summary->stale = hpp_profile_sum(profile, "hpprof.lost", "stale");
     summary->threads = hpp_profile_sum(profile, "hpprof.lost", "threads");
-    summary->unsampled = hpp_profile_sum(profile, "hpprof.lost", "unsampled");
-    summary->blocked = hpp_profile_sum(profile, "hpprof.lost", "blocked");
     summary->write_errors = hpp_profile_sum(profile, "hpprof.lost", "write_errors");
     summary->lost_weight = hpp_profile_sum(profile, "hpprof.lost", "lost_weight");
     summary->not_libunwind = hpp_profile_sum(profile, "hpprof.lost", "not_libunwind");
+    summary->cpu_ns = hpp_profile_sum(profile, "hpprof.cpu", "total_ns");
     summary->by_fp = hpp_profile_sum(profile, "hpprof.unwind", "by_fp");
     for (size_t i = 0; i < profile->comment_count; i++) {
         const char *comment = hpp_profile_comment(profile, i);
@@ -101,10 +100,6 @@ bool hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary)
         {summary->dropped, "sample dropped (ring full)", "samples dropped (ring full)"},
         {summary->stale, "late signal of an ended thread", "late signals of ended threads"},
         {summary->threads, "thread not sampled", "threads not sampled"},
-        {summary->unsampled, "sample's time in threads too short, or with signals blocked",
-         "samples' time in threads too short, or with signals blocked"},
-        {summary->blocked, "sample of a thread that waited for signals",
-         "samples of threads that waited for signals"},
         {summary->lost_weight, "sample that could not be written", "samples that could not be written"},
         {summary->write_errors, "failed write", "failed writes"}};
     const char *before = "Lost: ";

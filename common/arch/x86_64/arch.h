@@ -47,16 +47,23 @@ static inline uint64_t hpp_arch_register(const ucontext_t *context, unsigned num
     return number < sizeof places ? (uint64_t)context->uc_mcontext.gregs[places[number]] : 0;
 }
 
-/* Whether the signal came at the end of a system call that took long itself, rather than of one that
- * unblocked the signal. The syscall instruction leaves its end in rcx and the flags in r11, and keeps the
- * arguments (Intel SDM, volume 2, SYSCALL); rt_sigprocmask(how, …, 8) has a small rdi, 8 in r10, and gives 0.
- */
-static inline int hpp_arch_is_after_call(const ucontext_t *context)
+/* Whether the signal came at the end of a system call: the syscall instruction leaves its own end in rcx and
+ * the flags in r11 (Intel SDM, volume 2, SYSCALL). */
+static inline int hpp_arch_ends_call(const ucontext_t *context)
 {
     const greg_t *gregs = context->uc_mcontext.gregs;
 
-    return gregs[REG_RCX] == gregs[REG_RIP] && gregs[REG_R11] == gregs[REG_EFL] &&
-           !(gregs[REG_RAX] == 0 && gregs[REG_R10] == 8 && (uint64_t)gregs[REG_RDI] <= 2);
+    return gregs[REG_RCX] == gregs[REG_RIP] && gregs[REG_R11] == gregs[REG_EFL];
+}
+
+/* Whether that call is one that unblocked the signal: rt_sigprocmask(how, ..., 8), which gives 0 and has kept
+ * its arguments, or a wait with another mask (sigsuspend, ppoll), which gives -EINTR (4). */
+static inline int hpp_arch_call_unblocks(const ucontext_t *context)
+{
+    const greg_t *gregs = context->uc_mcontext.gregs;
+
+    return gregs[REG_RAX] == -4 ||
+           (gregs[REG_RAX] == 0 && gregs[REG_R10] == 8 && (uint64_t)gregs[REG_RDI] <= 2);
 }
 
 /* Compilers and assemblers put functions at multiples of this. */
