@@ -29,7 +29,8 @@ agrees() {
     sed -n 's/.* of \([0-9]*\)ns total.*/\1/p' top >go.total
     jq .total_ns raw.json >ours.total
     same ours.total go.total
-    awk 'rows && NF >= 6 { flat = $1 + 0; cum = $4 + 0; sub(/^ *([^ ]+ +){5}/, ""); print flat, cum, $0 } $1 == "flat" { rows = 1 }' OFMT=%.0f top >go.rows
+    # names may hold spaces
+    awk 'rows && NF >= 6 { flat = $1 + 0; cum = $4 + 0; $1 = $2 = $3 = $4 = $5 = ""; sub(/^ */, ""); print flat, cum, $0 } $1 == "flat" { rows = 1 }' OFMT=%.0f top >go.rows
     jq -r '.rows[:10][] | "\(.flat_ns) \(.cum_ns) \(.name)"' raw.json >ours.rows
     [ "$(wc -l <ours.rows)" -eq 10 ]
     awk '{ print $1 }' ours.rows | sort -c -nr
