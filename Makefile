@@ -46,9 +46,10 @@ TOOL_SRC   := $(COMMON_SRC) $(wildcard symbolizer/*.c)
 CLI_SRC    := $(wildcard cli/*.c)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
-# What make bench-unwind needs is larger, and only built for it.
+# What make bench-unwind and bench-sampler need is only built for them.
 BENCH_UNWIND := $(wildcard bench/unwind*.c)
-BENCH_SRC  := $(filter-out $(BENCH_UNWIND),$(wildcard bench/*.c))
+BENCH_SAMPLER := $(OUT)/bench/sampler_handler $(OUT)/bench/sampler_work $(OUT)/bench/libsampler_empty.so
+BENCH_SRC  := $(filter-out $(BENCH_UNWIND) bench/sampler%,$(wildcard bench/*.c))
 TORTURE_PROGRAMS := scene many reap kills looks
 PROG_SRC   := $(wildcard tests/programs/*.c tests/programs/*.cc)
 # Unit tests of the agent's parts take what they name from here; what runs at load time stays out.
@@ -226,6 +227,13 @@ $(OUT)/bench/libunwind_text.so: $(patsubst %,$(OUT)/obj/bench/unwind_text.%.o,0 
 	$(call say,LINK)$(CC) -shared -nostdlib $^ -o $@
 $(OUT)/bench/unwind: $(OUT)/bench/libunwind_text.so
 $(OUT)/bench/unwind: BENCH_LIBS = -lunwind -Wl,-rpath,'$$ORIGIN'
+# Against others: what bench/sampler.sh loads and runs.
+$(OUT)/bench/sampler_work: bench/sampler_work.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,CC  )$(CC) -D_GNU_SOURCE -O2 -std=gnu11 $(WARN) -fno-omit-frame-pointer -fno-optimize-sibling-calls $< -o $@ -pthread
+$(OUT)/bench/libsampler_empty.so: bench/sampler_empty.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -D_GNU_SOURCE -O2 -std=gnu11 $(WARN) -fPIC -shared $< -o $@
 bench-programs: $(BENCH_BIN)  ## build what demo and bench need besides the product
 
 # ---- running -------------------------------------------------------------------------------------
@@ -264,6 +272,11 @@ bench: deps  ## measure what profiling costs (about four minutes)
 bench-unwind: deps-test  ## measure what walking by unwind tables costs (about five minutes)
 	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs $(BENCH_UNWIND:%.c=$(OUT)/%)
 	@bench/unwind.sh $(BUILD)
+SCALE ?= 1
+bench-sampler: deps-test  ## measure what sampling costs, beside perf, libprofiler and pprof-rs (ten minutes; SCALE=0.1)
+	@scripts/deps.sh bench || true # what cannot be had is not compared with
+	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs $(BENCH_SAMPLER)
+	@bench/sampler.sh $(BUILD) $(SCALE)
 bench-roots: deps-programs  ## which share of stock programs' stacks reach their root (about five minutes)
 	@+$(MAKE) --no-print-directory $(JOBS) all
 	@bench/unwind_programs.sh $(BUILD)
@@ -299,7 +312,7 @@ help:  ## list the targets
 	@echo "  V=asan|tsan|cov|fuzz builds the command and the unit tests in build/V with that instrumentation"
 
 .PHONY: all agent tools programs bench-programs torture torture-programs unwind-programs unwind-check unit test run-tests demo bench \
-        bench-unwind bench-roots deps deps-test deps-programs fuzz run-fuzz check-layers check-agent lint \
+        bench-unwind bench-sampler bench-roots deps deps-test deps-programs fuzz run-fuzz check-layers check-agent lint \
         install uninstall clean help FORCE
 # Objects stay: nothing that make made on its way to a test is temporary.
 .SECONDARY:

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Finds what is missing to build (deps.sh build), to test (deps.sh test), to lint (deps.sh lint) or to walk the
-# stacks of stock programs (deps.sh programs), and installs the Debian packages by name: as root, or with sudo.
+# Finds what is missing to build (deps.sh build), to test (deps.sh test), to lint (deps.sh lint), to walk the
+# stacks of stock programs (deps.sh programs) or to compare with other samplers (deps.sh bench), and installs the
+# Debian packages by name: as root, or with sudo.
 # Elsewhere it prints the one command to type and exits 1. Nothing missing: no network use.
 set -u
 
@@ -52,6 +53,14 @@ mariadb-client-core  command mariadb
 sysbench             command sysbench
 "
 
+bench_needs='
+libgoogle-perftools-dev header gperftools/profiler.h
+linux-perf           command perf
+g++                  command g++
+jq                   command jq
+git                  command git
+'
+
 # there KIND NAME: is it on this machine?
 there() {
     case $1 in
@@ -72,8 +81,9 @@ build) needs=$build_needs ;;
 test) needs=$test_needs ;;
 lint) needs=$lint_needs ;;
 programs) needs=$program_needs ;;
+bench) needs=$bench_needs ;;
 *)
-    echo "usage: deps.sh build|test|lint|programs" >&2
+    echo "usage: deps.sh build|test|lint|programs|bench" >&2
     exit 2
     ;;
 esac
