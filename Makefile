@@ -182,9 +182,9 @@ $(OUT)/tests/torture/%: tests/torture/%.c $(OUT)/flags
 $(OUT)/tests/torture/deliver: $(addprefix $(OUT)/obj/tests/torture/,deliver.o deliver_task.o)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ -o $@
-$(OUT)/tests/torture/walks: $(OUT)/obj/tests/torture/walks.o $(COMMON_OBJ) $(OUT)/obj/libtarget.a
+$(OUT)/tests/torture/walks: $(OUT)/obj/tests/torture/walks.o $(TOOL_OBJ) $(OUT)/obj/libtarget.a
 	@mkdir -p $(@D)
-	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ -o $@
+	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) -o $@
 
 # ---- fuzzing -------------------------------------------------------------------------------------
 
