@@ -17,6 +17,7 @@ enum hpp_slot_state {
     HPP_SLOT_FREE,
     HPP_SLOT_CLAIMED, /* a thread is setting it up */
     HPP_SLOT_ACTIVE,  /* a timer may run */
+    HPP_SLOT_ENDING,  /* no more samples */
     HPP_SLOT_ENDED,   /* the thread is gone, rings hold samples of it */
 };
 

@@ -176,7 +176,7 @@ static int has_pending(const struct hpp_slot *slot)
 
 void hpp_slot_end(struct hpp_slot *slot)
 {
-    atomic_store(&slot->state, HPP_SLOT_CLAIMED); /* no more samples */
+    atomic_store(&slot->state, HPP_SLOT_ENDING);
     if (has_pending(slot)) {
         atomic_store(&slot->state, HPP_SLOT_ENDED);
         return;

@@ -41,7 +41,7 @@ int hpp_timer_cpu_arm(struct hpp_slot *slot)
     struct itimerspec when = {timespec_of(period), timespec_of(random_phase(period, slot->tid))};
     int timer = -1;
     /* the clock of a thread (kernel: include/linux/posix-timers_types.h): ~tid, per thread, what it ran */
-    long error = HPP_SYSCALL(timer_create, ~slot->tid << 3 | 6, &event, &timer, 0, 0, 0);
+    long error = HPP_SYSCALL(timer_create, (int)(~(uint32_t)slot->tid << 3 | 6), &event, &timer, 0, 0, 0);
 
     if (error)
         return (int)error;
