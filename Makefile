@@ -142,7 +142,6 @@ $(OUT)/tests/programs/%: tests/programs/%.cc $(OUT)/flags
 	$(call say,CXX )$(CXX) -O1 -g -Wall -Wextra -MMD -MP -MF $@.d $< -o $@ $(program_flags)
 
 # The single-stepping test: a tracer, and code of many kinds without frame pointers, bound lazily.
-COMMON_OBJ  := $(COMMON_SRC:%.c=$(OUT)/obj/%.o)
 STEP_OBJ    := $(addprefix $(OUT)/obj/tests/unwind/,step.o shadow.o step_code.o step_asm.o step_throw.o)
 STEPPED     := -D_GNU_SOURCE -I. -O2 -g -fomit-frame-pointer -Wall -Wextra
 $(OUT)/obj/tests/unwind/step_code.o: tests/unwind/step_code.c $(OUT)/flags
@@ -157,9 +156,9 @@ $(OUT)/obj/tests/unwind/step_asm.o: tests/unwind/step_asm.S $(OUT)/flags
 $(OUT)/tests/unwind/libstep.so: tests/unwind/step_library.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(STEPPED) -std=gnu11 -fPIC -shared -Wl,-soname,libstep.so $< -o $@
-$(OUT)/tests/unwind/step: $(STEP_OBJ) $(COMMON_OBJ) $(OUT)/obj/libtarget.a $(OUT)/tests/unwind/libstep.so
+$(OUT)/tests/unwind/step: $(STEP_OBJ) $(TOOL_OBJ) $(OUT)/obj/libtarget.a $(OUT)/tests/unwind/libstep.so
 	@mkdir -p $(@D)
-	$(call say,LINK)$(CXX) $(LDFLAGS) $^ -Wl,-z,lazy -Wl,-rpath,'$$ORIGIN' -o $@
+	$(call say,LINK)$(CXX) $(LDFLAGS) $^ $(TOOL_LIBS) -Wl,-z,lazy -Wl,-rpath,'$$ORIGIN' -o $@
 
 # The second opinion: an agent that keeps what libdw needs to walk each sample's stack again, and that walk.
 CHECK_OBJ  := $(filter-out %/profiler/handler.o,$(AGENT_OBJ)) \
