@@ -14,9 +14,11 @@
 #include "common/table_cache.h"
 #include "common/text.h"
 #include "preload/head_comments.h"
+#include "preload/huge_pages.h"
 #include "preload/libunwind.h"
 #include "preload/options.h"
 #include "preload/output_path.h"
+#include "preload/own_images.h"
 #include "preload/remap.h"
 #include "preload/source_choice.h"
 #include "preload/tell.h"
@@ -80,10 +82,11 @@ static int start_writer(const char *folder, int inherited)
     const struct hpp_code_map *map = atomic_load(&hpp_sampler.code);
     int error = hpp_aggregate_init(&writer->aggregate);
 
-    if (!error)
+    if (!error && map)
         error = hpp_aggregate_segments(&writer->aggregate, map);
     if (error)
         return error;
+    writer->entry = getauxval(AT_ENTRY);
     writer->file.fd = -1;
     writer->file.period = hpp_sampler.period;
     writer->file.started = hpp_sys_now(CLOCK_REALTIME);
@@ -150,6 +153,7 @@ static void after_fork_in_child(void)
 
 /* ---- start ------------------------------------------------------------------------------------------- */
 
+/* The record of all images, before any moves. */
 static int find_images(void)
 {
     const struct hpp_code_map *map;
@@ -164,6 +168,24 @@ static int find_images(void)
     own = hpp_image_find(map, getauxval(AT_ENTRY));
     agent.program = own ? own->segment->image->path : "unknown";
     atomic_store(&hpp_sampler.code, map);
+    return 0;
+}
+
+/* The same, or where nothing could be moved only what cannot wait for the writer to do that. */
+static int look_around(void)
+{
+    static struct hpp_image program = {.kind = HPP_IMAGE_FILE};
+    static struct hpp_segment main_text = {.image = &program}, own;
+    static char path[HPP_PATH_MAX];
+    int is_large = hpp_own_images_look(&own, HPP_HUGE_PAGE);
+
+    if ((is_large && agent.options.remap != HPP_REMAP_OFF) || agent.options.unwind == HPP_UNWIND_LIBUNWIND ||
+        hpp_own_images_program(path, sizeof path))
+        return find_images();
+    agent.program = program.path = path;
+    hpp_sampler.agent = &own;
+    if (agent.options.remap != HPP_REMAP_OFF)
+        hpp_remap_leave_small(&main_text, &agent.remap);
     return 0;
 }
 
@@ -259,8 +281,7 @@ static void remap(void)
     struct hpp_remap_options options = {agent.options.remap_min, agent.options.remap_max,
                                         agent.options.remap_match};
 
-    agent.remap.arena = &agent.arena;
-    if (agent.options.remap != HPP_REMAP_OFF)
+    if (agent.options.remap != HPP_REMAP_OFF && atomic_load(&hpp_sampler.code))
         hpp_remap_text(atomic_load(&hpp_sampler.code), hpp_sampler.agent, &options, &agent.remap);
 }
 
@@ -290,7 +311,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     hpp_agent_options_read(environment, &agent.options);
     if (keep_options() || hpp_sampler_init(agent.options.memory))
         return;
-    error = find_images();
+    agent.remap.arena = &agent.arena;
+    error = look_around();
     if (error) {
         tell_no_images(error);
         return;

@@ -26,6 +26,13 @@ static void leave(struct hpp_remap_list *list, const struct hpp_segment *segment
         list, &(struct hpp_remap_record){.segment = segment, .start = start, .end = end, .reason = reason});
 }
 
+#define TOO_SMALL "no whole aligned 2 MiB of text"
+
+void hpp_remap_leave_small(const struct hpp_segment *main, struct hpp_remap_list *list)
+{
+    leave(list, main, 0, 0, TOO_SMALL);
+}
+
 /* Why [START, END) of SEGMENT, the whole huge pages in it, is not to be moved; NULL if it is. */
 static const char *refused(const struct hpp_segment *segment, const struct hpp_segment *agent, uint64_t start,
                            uint64_t end, const struct hpp_remap_options *options)
@@ -37,7 +44,7 @@ static const char *refused(const struct hpp_segment *segment, const struct hpp_s
     if (!hpp_text_matches(options->match, segment->image->path))
         return "HPPROF_REMAP_MATCH does not match it";
     if (start >= end)
-        return "no whole aligned 2 MiB of text";
+        return TOO_SMALL;
     if (segment->altered)
         return "part of it is writable or not the file's";
     if (end - start < options->min)

@@ -36,6 +36,9 @@ struct hpp_remap_options {
 void hpp_remap_text(const struct hpp_code_map *map, const struct hpp_segment *agent,
                     const struct hpp_remap_options *options, struct hpp_remap_list *list);
 
+/* Records that MAIN, the program's segment, is too small to be moved. */
+void hpp_remap_leave_small(const struct hpp_segment *main, struct hpp_remap_list *list);
+
 /* Adds a record (dropped where there is no memory). */
 void hpp_remap_record(struct hpp_remap_list *list, const struct hpp_remap_record *record);
 

@@ -53,7 +53,8 @@ static void scan_images(uint64_t now)
     writer->epoch = atomic_load(&hpp_sampler.epoch);
     writer->map_before = NULL;
     hpp_arena_reset(&writer->map_arena[other]);
-    error = hpp_image_scan(&writer->image_arena, &writer->map_arena[other], before, 0, &map);
+    error = hpp_image_scan(&writer->image_arena, &writer->map_arena[other], before,
+                           before ? 0 : writer->entry, &map);
     if (!error)
         error = hpp_aggregate_segments(&writer->aggregate, map);
     if (error)
@@ -61,8 +62,9 @@ static void scan_images(uint64_t now)
                      "the memory map could not be read, or is too large: code loaded later has no names");
     if (error || map == before) {
         /* nothing new: what is unknown stays so, do not look for it all the time */
-        writer->scan_interval =
-            writer->scan_interval * 2 < SCAN_INTERVAL_MAX ? writer->scan_interval * 2 : SCAN_INTERVAL_MAX;
+        writer->scan_interval = writer->scan_interval * 2 + !writer->scan_interval * SCAN_INTERVAL_MIN;
+        if (writer->scan_interval > SCAN_INTERVAL_MAX)
+            writer->scan_interval = SCAN_INTERVAL_MAX;
         return;
     }
     writer->scan_interval = SCAN_INTERVAL_MIN;
@@ -70,6 +72,16 @@ static void scan_images(uint64_t now)
     writer->map_before = before;
     hpp_tables_load(map);
     atomic_store(&hpp_sampler.code, map);
+}
+
+void hpp_writer_begin(void)
+{
+    if (atomic_load(&hpp_writer.stop))
+        return;
+    if (atomic_load(&hpp_sampler.code))
+        hpp_tables_load(atomic_load(&hpp_sampler.code));
+    else
+        scan_images(hpp_sys_now(CLOCK_MONOTONIC));
 }
 
 /* The map that was true when the record was taken: a library may have gone since, and another come in its
@@ -273,6 +285,8 @@ int hpp_writer_flush(const char *cause)
     if (!writer->file.size && !writer->always_write && !writer->aggregate.samples &&
         !writer->aggregate.first && !(cause && hpp_books_are_needed()))
         return 0;
+    if (!cause || !atomic_load(&hpp_sampler.code))
+        scan_images(writer->last_flush);
     hpp_books_settle(cause != NULL);
     hpp_books_comment(cause != NULL);
     if (!cause) {
@@ -280,7 +294,6 @@ int hpp_writer_flush(const char *cause)
         hpp_timer_perf_tidy();
         if (writer->proc_is_ours)
             hpp_sandbox_look(writer->target);
-        scan_images(writer->last_flush);
     }
     comment_losses();
     comment_note();

@@ -174,7 +174,7 @@ static struct hpp_segment *most_wanted(const struct hpp_code_map *map, int is_la
 /* The same; before the first one, looks whether it can be kept. */
 static struct hpp_segment *choose(const struct hpp_code_map *map, int is_late)
 {
-    struct hpp_segment *best = hpp_sampler.no_tables ? NULL : most_wanted(map, is_late);
+    struct hpp_segment *best = hpp_sampler.no_tables || !map ? NULL : most_wanted(map, is_late);
     const char *reason;
 
     if (!best || tables.is_checked)
@@ -311,7 +311,7 @@ void hpp_tables_comment(const struct hpp_code_map *map)
         hpp_writer.told_untold = hpp_writer.untold;
         tables.told = tables.not_kept;
     }
-    for (uint32_t i = 0; i < map->count; i++) {
+    for (uint32_t i = 0; map && i < map->count; i++) {
         struct hpp_segment *segment = (struct hpp_segment *)map->ranges[i].segment;
         struct hpp_text text = HPP_TEXT(line);
         if (!segment->no_table)

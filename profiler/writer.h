@@ -51,6 +51,7 @@ struct hpp_writer {
     int pidfd;
     int proc_is_ours; /* /proc/PID is the process PID */
     uint64_t last_flush;
+    uint64_t entry; /* of the main program */
     uint64_t last_scan;
     uint64_t scan_interval;
     uint64_t last_sample;
@@ -82,6 +83,9 @@ void hpp_writer_hide(void);
 
 /* The writer process. */
 int hpp_writer_run(void *unused);
+
+/* What the writer does first: finds the images, if start-up has not, and their unwind tables in the cache. */
+void hpp_writer_begin(void);
 
 /* The body of the writer process, and of hpp_writer_finish where there is none. Draining returns whether
  * a ring was so full that the next drain should come soon; flushing, with CAUSE (not NULL) for the last

@@ -69,7 +69,7 @@ int hpp_writer_start(void)
     hpp_writer.target = hpp_sys_getpid();
     hpp_writer.main_tid = tid_address();
     hpp_writer.last_flush = hpp_writer.last_scan = hpp_writer.last_sample = hpp_sys_now(CLOCK_MONOTONIC);
-    hpp_writer.scan_interval = FIRST_SCAN_INTERVAL;
+    hpp_writer.scan_interval = atomic_load(&hpp_sampler.code) ? FIRST_SCAN_INTERVAL : 0;
     pid = start_process(0, hpp_writer_run);
     if (pid < 0)
         return (int)pid;

@@ -1,0 +1,18 @@
+/* What start-up asks the loader, so that it need not read the whole memory map: the writer does that, beside
+ * the program. Start-up code only (the loader's lock is taken). */
+#ifndef HPP_PRELOAD_OWN_IMAGES_H
+#define HPP_PRELOAD_OWN_IMAGES_H
+
+#include <stddef.h>
+
+#include "common/image.h"
+
+/* Finds our own executable segment: its bounds go to OWN. Returns whether some loaded file has an executable
+ * segment of SIZE bytes or more. */
+int hpp_own_images_look(struct hpp_segment *own, size_t size);
+
+/* The path of the program into PATH of SIZE bytes, as /proc/PID/maps has it. Returns 0, or -errno; -ENOEXEC
+ * if the process was begun as the loader's own (`ld.so PROGRAM`), where that would be the loader. */
+int hpp_own_images_program(char *path, size_t size);
+
+#endif
