@@ -1,11 +1,13 @@
-/* exec and its kin: an interval timer outlives them (HPPROF_TIMER=itimer), and what is executed need not have
- * a handler for its signal. Runs on the target's threads, in place of the real functions, which it calls. */
+/* exec and its kin: what the process has used until then is this program's, what it uses afterwards is not.
+ * And an interval timer outlives them (HPPROF_TIMER=itimer), and what is executed need not have a handler for
+ * its signal. Runs on the target's threads, in place of the real functions, which it calls. */
 #include <alloca.h>
 #include <stdarg.h>
 #include <unistd.h>
 
 #include "preload/agent.h"
 #include "preload/interpose.h"
+#include "profiler/accounts.h"
 #include "profiler/sampler.h"
 #include "profiler/source.h"
 
@@ -15,7 +17,11 @@
         int pauses = hpp_sampler.timer == HPP_TIMER_ITIMER && hpp_agent_is_active(), got; \
         if (pauses)                                                                       \
             hpp_timer_itimer_stop();                                                      \
+        if (hpp_agent_is_active())                                                        \
+            hpp_accounts_exec(1);                                                         \
         got = (call);                                                                     \
+        if (hpp_agent_is_active())                                                        \
+            hpp_accounts_exec(0);                                                         \
         if (pauses)                                                                       \
             hpp_timer_itimer_arm(NULL);                                                   \
         got;                                                                              \

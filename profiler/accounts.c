@@ -22,7 +22,8 @@ struct entry {
 /* The last one is for routines that are not known or found no room. */
 static struct entry the_entries[ROUTINES + 1];
 static uint64_t the_cpu_begin = UINT64_MAX; /* not begun */
-static uint64_t the_tick;                   /* of the kernel's, ns: CPU timers expire at them */
+static _Atomic uint64_t the_exec_cpu;
+static uint64_t the_tick; /* of the kernel's, ns: CPU timers expire at them */
 
 void hpp_accounts_begin(uint64_t cpu_begin)
 {
@@ -34,6 +35,7 @@ void hpp_accounts_begin(uint64_t cpu_begin)
     HPP_SYSCALL(clock_getres, CLOCK_MONOTONIC_COARSE, &tick, 0, 0, 0, 0);
     the_tick = tick.tv_nsec ? (uint64_t)tick.tv_nsec : 10000000;
     the_cpu_begin = cpu_begin;
+    atomic_store(&the_exec_cpu, 0);
 }
 
 static struct entry *find(uint64_t routine)
@@ -116,6 +118,16 @@ uint32_t hpp_account_late(const struct hpp_slot *slot, const ucontext_t *context
         return weight;
     hpp_account_add(HPP_BLOCKED, slot->start_routine, (int64_t)((weight - bound) * hpp_sampler.period));
     return (uint32_t)bound;
+}
+
+void hpp_accounts_exec(int comes)
+{
+    atomic_store(&the_exec_cpu, comes ? hpp_sys_now(CLOCK_PROCESS_CPUTIME_ID) : 0);
+}
+
+uint64_t hpp_accounts_exec_cpu(void)
+{
+    return atomic_load(&the_exec_cpu);
 }
 
 /* ---- the writer ------------------------------------------------------------------------------------- */

@@ -32,10 +32,16 @@ void hpp_account_thread(const struct hpp_slot *slot, uint64_t begin);
  * known: where more is missing than a signal can be late, they had it blocked. */
 void hpp_account_other_threads(const struct hpp_slot *own);
 
-/* Handler: what is to be recorded of a signal of WEIGHT periods. One that was held back comes at the wrong place:
- * the excess is blocked time, beyond two ticks where a system call has just unblocked it, elsewhere beyond what a
- * crowded processor explains. A system call that took so long itself is the right place. */
+/* Handler: what is to be recorded of a signal of WEIGHT periods. One that was held back comes at the wrong
+ * place: the excess is blocked time, beyond two ticks where a system call has just unblocked it, elsewhere
+ * beyond what a crowded processor explains. A system call that took so long itself is the right place. */
 uint32_t hpp_account_late(const struct hpp_slot *slot, const ucontext_t *context, uint32_t weight);
+
+/* Another program is about to be executed in the process (COMES), or that has failed. Any thread. */
+void hpp_accounts_exec(int comes);
+
+/* What the process's CPU clock showed then, ns; 0: nobody has said so. */
+uint64_t hpp_accounts_exec_cpu(void);
 
 /* What the writer knows of one account, for hpp_accounts_take. */
 struct hpp_account_due {

@@ -26,8 +26,12 @@ void hpp_books_look(void)
 
 void hpp_books_look_back(void)
 {
-    hpp_writer.books.total = hpp_writer.books.total_before;
-    hpp_writer.books.is_fresh = 0;
+    uint64_t then = hpp_accounts_exec_cpu(), begin = hpp_accounts_cpu_begin();
+
+    if (hpp_sampler.event)
+        return;
+    hpp_writer.books.is_fresh = then > begin;
+    hpp_writer.books.total = then > begin ? then - begin : hpp_writer.books.total_before;
 }
 
 /* What rows there are stand for, ns. */

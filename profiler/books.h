@@ -6,8 +6,8 @@
 /* Reads the clock: while the target runs, and once as soon as its end is known. */
 void hpp_books_look(void);
 
-/* The last look was too late: another program was executed in the process. That before it is taken instead.
- */
+/* The last look was too late: another program was executed in the process. What the clock showed just before
+ * that is taken, if exec was called where we see it, else the look before. */
 void hpp_books_look_back(void);
 
 /* Adds rows to hpp_writer.aggregate for what is beyond what chance explains; AT_END, for all that is missing,
