@@ -11,7 +11,8 @@ setup() {
 # run_it CASE THREADS MS [VARIABLE=VALUE…]: the program under the agent; `used` in ns, the profile x.pb as x.json
 run_it() {
     rm -f x.pb
-    agent HPPROF_OUT=x.pb "${@:4}" "$PROGRAMS/accounting" "${@:1:3}" >out
+    # ten seconds of CPU time, and the machine may be crowded
+    timeout -k 1 300 env LD_PRELOAD="$AGENT" HPPROF_OUT=x.pb "${@:4}" "$PROGRAMS/accounting" "${@:1:3}" >out
     used=$(awk '$1 == "used" { printf "%.0f", $2 * 1e9 }' out)
     hpprof report --json x.pb >x.json
     echo "$*: used $used $(jq -c '.cpu, .total_ns' x.json)"
