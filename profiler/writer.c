@@ -264,13 +264,9 @@ int hpp_writer_run(void *unused)
     /* many programs have ended by now: what is not needed for them is not done */
     if (!atomic_load(&writer->stop))
         become_own_process();
-<<<<<<< HEAD
     bound_file();
     hpp_timer_perf_begin();
-    hpp_tables_load(atomic_load(&hpp_sampler.code));
-=======
     hpp_writer_begin();
->>>>>>> 769811e (start: the images are found by the writer, beside the program's start, where no text could be moved)
     for (;;) {
         uint32_t wake = atomic_load(&writer->wake);
         uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
