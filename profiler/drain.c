@@ -62,7 +62,8 @@ static void scan_images(uint64_t now)
                      "the memory map could not be read, or is too large: code loaded later has no names");
     if (error || map == before) {
         /* nothing new: what is unknown stays so, do not look for it all the time */
-        writer->scan_interval = writer->scan_interval * 2 + !writer->scan_interval * SCAN_INTERVAL_MIN;
+        writer->scan_interval =
+            error && !writer->scan_interval ? SCAN_INTERVAL_MIN : writer->scan_interval * 2;
         if (writer->scan_interval > SCAN_INTERVAL_MAX)
             writer->scan_interval = SCAN_INTERVAL_MAX;
         return;
