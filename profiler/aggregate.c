@@ -305,7 +305,7 @@ void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_ma
 int hpp_aggregate_book(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, uint32_t leaf,
                        uint64_t start_routine, uint64_t ns)
 {
-    const struct hpp_code_range *range = start_routine ? hpp_image_find(map, start_routine) : NULL;
+    const struct hpp_code_range *range = map ? hpp_image_find(map, start_routine) : NULL;
     uint32_t ids[2] = {leaf, 0};
     struct hpp_stack *stack;
 

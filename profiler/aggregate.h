@@ -79,7 +79,7 @@ void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_ma
                        const uint64_t *record, int tid, uint32_t name);
 
 /* Adds NS of CPU time that no sample stands for: a row of the location LEAF (HPP_LOCATION_…) and, unless
- * START_ROUTINE is 0, that function's. Returns 0 or -ENOMEM. */
+ * START_ROUTINE is 0, that function's. MAP may be NULL. Returns 0 or -ENOMEM. */
 int hpp_aggregate_book(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, uint32_t leaf,
                        uint64_t start_routine, uint64_t ns);
 
