@@ -206,6 +206,7 @@ static int is_ours(int number, const siginfo_t *info)
         return 0;
     slot = hpp_slot_of(value);
     if (slot) {
+        weight *= slot->multiplier;
         slot->weight += weight;
         hpp_account_add(HPP_BLOCKED, slot->start_routine, (int64_t)(weight * hpp_sampler.period));
     }

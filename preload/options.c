@@ -86,6 +86,7 @@ void hpp_agent_options_read(char **environment, struct hpp_agent_options *option
     quiet = options->session || options->first;
     options->out = text_of(environment, HPP_OPT_OUT);
     options->frequency = number_of(environment, HPP_OPT_FREQ, quiet);
+    options->max_cpu = (unsigned)number_of(environment, HPP_OPT_MAX_CPU, quiet);
     options->timer = (enum hpp_timer)number_of(environment, HPP_OPT_TIMER, quiet);
     options->event = (enum hpp_event)number_of(environment, HPP_OPT_EVENT, quiet);
     options->remap = (enum hpp_remap_backend)number_of(environment, HPP_OPT_REMAP, quiet);

@@ -13,6 +13,7 @@ enum hpp_validate { HPP_VALIDATE_AUTO, HPP_VALIDATE_PIPE };
 struct hpp_agent_options {
     const char *out; /* "" for the default name */
     uint64_t frequency;
+    unsigned max_cpu; /* per cent */
     enum hpp_timer timer;
     enum hpp_event event;
     enum hpp_remap_backend remap;

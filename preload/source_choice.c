@@ -88,6 +88,7 @@ void hpp_source_choose(const struct hpp_agent_options *options)
     int uses_perf = options->event != HPP_EVENT_CPU || options->timer == HPP_TIMER_PERF;
     const char *refusal;
 
+    hpp_sampler.max_cpu = options->max_cpu;
     hpp_sampler.period = 1000000000u / options->frequency;
     hpp_sampler.timer = options->timer == HPP_TIMER_ITIMER ? HPP_TIMER_ITIMER : HPP_TIMER_CPU;
     hpp_sampler.event = HPP_EVENT_CPU;

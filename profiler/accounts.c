@@ -112,7 +112,7 @@ uint32_t hpp_account_late(const struct hpp_slot *slot, const ucontext_t *context
     if (weight <= 2)
         return weight;
     ends_call = hpp_arch_ends_call(context);
-    bound = periods(ends_call ? 2 * the_tick : LATEST_NS);
+    bound = periods(ends_call ? 2 * the_tick : LATEST_NS) + 2 * (slot->multiplier - 1);
     /* a call that took so long itself is the right place */
     if (weight <= bound || (ends_call && !hpp_arch_call_unblocks(context)))
         return weight;

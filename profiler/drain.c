@@ -7,6 +7,7 @@
 #include "common/sys.h"
 #include "common/text.h"
 #include "profiler/adopt.h"
+#include "profiler/budget.h"
 #include "profiler/books.h"
 #include "profiler/sampler.h"
 #include "profiler/sandbox.h"
@@ -208,6 +209,7 @@ int hpp_writer_drain(void)
         soon |= hpp_ring_used(ring) > HPP_RING_WORDS / 4;
         drain_ring(ring, now);
     }
+    hpp_budget_look(now);
     return soon;
 }
 

@@ -7,6 +7,7 @@
 #include "common/sys.h"
 #include "profiler/accounts.h"
 #include "profiler/adopt.h"
+#include "profiler/budget.h"
 #include "profiler/foreign.h"
 #include "profiler/sampler.h"
 #include "profiler/source.h"
@@ -123,6 +124,7 @@ static void pass_on(siginfo_t *info, ucontext_t *context)
 
 void hpp_handler(int signal, siginfo_t *info, void *context)
 {
+    uint64_t begin = hpp_arch_ticks();
     uint32_t weight;
     uint64_t value = hpp_source_value(info, &weight);
     struct hpp_slot *slot;
@@ -134,10 +136,14 @@ void hpp_handler(int signal, siginfo_t *info, void *context)
         return;
     }
     slot = hpp_slot_of(value);
-    if (slot)
-        take_sample(slot, context, weight);
-    else
+    if (slot) {
+        take_sample(slot, context, weight * slot->multiplier);
+        if (slot->multiplier != atomic_load_explicit(&hpp_sampler.multiplier, memory_order_relaxed))
+            hpp_budget_follow(slot);
+        hpp_budget_spent(slot, begin);
+    } else {
         atomic_fetch_add_explicit(&hpp_sampler.stale, weight != 0, memory_order_relaxed);
+    }
     if (atomic_load_explicit(&hpp_adopt_waiting, memory_order_relaxed))
         hpp_adopt_serve();
 }

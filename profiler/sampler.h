@@ -31,6 +31,8 @@ struct hpp_slot {
     uint64_t stack_end;
     uint64_t start_sp;
     uint64_t root_fp;
+    uint32_t multiplier;        /* its timer's period is so many periods (budget.h) */
+    uint64_t signals, ticks;    /* of all threads that had this slot: handled, and the time that took */
     uint64_t weight;            /* of all signals of this thread, dropped or not; the thread's */
     _Atomic uint32_t *label_at; /* where the thread keeps its present label, or NULL */
     _Atomic uint32_t put;       /* records put into rings; the thread's */
@@ -56,6 +58,8 @@ struct hpp_sampler {
     uint64_t period;              /* ns of CPU time, or events, that a weight of 1 stands for */
     int timer;                    /* enum hpp_timer, never AUTO */
     int event;                    /* enum hpp_event */
+    unsigned max_cpu;             /* per cent that profiling may cost; 0: whatever it does */
+    _Atomic uint32_t multiplier;  /* timers' periods are so many periods */
     int check_all;                /* HPPROF_VALIDATE=pipe */
     unsigned depth;               /* frames recorded of one stack (HPPROF_DEPTH) */
     int no_tables;                /* HPPROF_UNWIND=fp */

@@ -46,6 +46,7 @@ static int make_rings(uint64_t memory)
 
 int hpp_sampler_init(uint64_t memory)
 {
+    atomic_store(&hpp_sampler.multiplier, 1);
     hpp_sampler.pid = hpp_sys_getpid();
     if (!hpp_sampler.slots)
         hpp_sampler.slots = hpp_arena_map(HPP_SLOTS * sizeof *hpp_sampler.slots);
@@ -88,6 +89,7 @@ void hpp_sampler_after_fork(const struct hpp_code_map *code)
     }
     hpp_adopt_after_fork();
     atomic_store(&hpp_sampler.code, code);
+    atomic_store(&hpp_sampler.multiplier, 1);
     atomic_store(&hpp_sampler.forking, 0);
     atomic_store(&hpp_sampler.dropped, 0);
     atomic_store(&hpp_sampler.stale, 0);
@@ -125,6 +127,7 @@ static struct hpp_slot *prepare(uint32_t index, int tid)
     slot->start_sp = 0;
     slot->unblocked = 0;
     slot->weight = 0;
+    slot->multiplier = 1;
     slot->label_at = NULL;
     slot->start_routine = 0;
     slot->value = MARK << 48 | (uint64_t)generation << INDEX_BITS | index;

@@ -20,11 +20,15 @@ uint64_t hpp_source_value(const siginfo_t *info, uint32_t *weight);
 int hpp_timer_cpu_arm(struct hpp_slot *slot);
 void hpp_timer_cpu_disarm(struct hpp_slot *slot);
 
+/* The period becomes MULTIPLIER times hpp_sampler.period (budget.h). By the slot's own thread. */
+void hpp_timer_cpu_change(struct hpp_slot *slot, uint32_t multiplier);
+
 /* ---- timer_itimer.c: setitimer(ITIMER_PROF)
  * ---------------------------------------------------------------- One for all threads, at most one signal a
  * tick of the kernel, and it outlives an exec. */
 int hpp_timer_itimer_arm(struct hpp_slot *slot);
 void hpp_timer_itimer_stop(void);
+void hpp_timer_itimer_change(uint32_t multiplier);
 
 /* The value of the calling thread's slot, or HPP_SLOT_NOBODY. Handler: it asks the kernel who it is, and
  * looks at all slots. */
@@ -76,6 +80,9 @@ void hpp_timer_perf_ask(void);
 
 /* Opens what was asked for. Writer, each time it drains. */
 void hpp_timer_perf_serve(void);
+
+/* Changes the period of all events. Writer. */
+void hpp_timer_perf_change(uint32_t multiplier);
 
 /* Closes the events of threads that are gone. Writer, at each flush. */
 void hpp_timer_perf_tidy(void);

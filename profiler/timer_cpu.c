@@ -37,7 +37,8 @@ int hpp_timer_cpu_arm(struct hpp_slot *slot)
 {
     struct kernel_sigevent event = {
         .value = slot->value, .signal = SIGPROF, .notify = KERNEL_SIGEV_THREAD_ID, .tid = slot->tid};
-    uint64_t period = hpp_sampler.period;
+    uint32_t multiplier = atomic_load(&hpp_sampler.multiplier);
+    uint64_t period = hpp_sampler.period * multiplier;
     struct itimerspec when = {timespec_of(period), timespec_of(random_phase(period, slot->tid))};
     int timer = -1;
     /* the clock of a thread (kernel: include/linux/posix-timers_types.h): ~tid, per thread, what it ran */
@@ -46,6 +47,7 @@ int hpp_timer_cpu_arm(struct hpp_slot *slot)
     if (error)
         return (int)error;
     slot->timer = timer;
+    slot->multiplier = multiplier;
     return (int)HPP_SYSCALL(timer_settime, timer, 0, &when, NULL, 0, 0);
 }
 
@@ -56,4 +58,20 @@ void hpp_timer_cpu_disarm(struct hpp_slot *slot)
 
     if (timer >= 0)
         HPP_SYSCALL(timer_delete, timer, 0, 0, 0, 0, 0);
+}
+
+void hpp_timer_cpu_change(struct hpp_slot *slot, uint32_t multiplier)
+{
+    uint64_t before = hpp_sampler.period * slot->multiplier, after = hpp_sampler.period * multiplier;
+    uint64_t left, gone;
+    struct itimerspec when;
+
+    if (slot->timer < 0 || HPP_SYSCALL(timer_gettime, slot->timer, &when, 0, 0, 0, 0))
+        return;
+    /* the time since the last signal is not lost */
+    left = (uint64_t)when.it_value.tv_sec * 1000000000u + (uint64_t)when.it_value.tv_nsec;
+    gone = left < before ? before - left : 0;
+    when = (struct itimerspec){timespec_of(after), timespec_of(gone < after ? after - gone : 1)};
+    if (!HPP_SYSCALL(timer_settime, slot->timer, 0, &when, NULL, 0, 0))
+        slot->multiplier = multiplier;
 }

@@ -8,6 +8,7 @@
 #include "profiler/signal_safe.h"
 
 static _Atomic int the_process; /* whose timer runs */
+static _Atomic uint32_t the_multiplier;
 
 static int set(uint64_t ns)
 {
@@ -19,8 +20,13 @@ static int set(uint64_t ns)
 
 int hpp_timer_itimer_arm(struct hpp_slot *slot)
 {
+    uint32_t multiplier = atomic_load(&hpp_sampler.multiplier);
+
     (void)slot;
-    return atomic_exchange(&the_process, hpp_sampler.pid) == hpp_sampler.pid ? 0 : set(hpp_sampler.period);
+    if (atomic_exchange(&the_process, hpp_sampler.pid) == hpp_sampler.pid)
+        return 0;
+    atomic_store(&the_multiplier, multiplier);
+    return set(hpp_sampler.period * multiplier);
 }
 
 void hpp_timer_itimer_stop(void)
@@ -29,13 +35,21 @@ void hpp_timer_itimer_stop(void)
         set(0);
 }
 
+void hpp_timer_itimer_change(uint32_t multiplier)
+{
+    if (atomic_exchange(&the_multiplier, multiplier) != multiplier && atomic_load(&the_process))
+        set(hpp_sampler.period * multiplier);
+}
+
 uint64_t hpp_timer_itimer_value(void)
 {
     uint32_t used = atomic_load(&hpp_sampler.slots_used);
     int tid = hpp_sys_gettid();
 
     for (uint32_t i = 0; i < used && atomic_load(&the_process); i++)
-        if (hpp_sampler.slots[i].tid == tid && atomic_load(&hpp_sampler.slots[i].state) == HPP_SLOT_ACTIVE)
+        if (hpp_sampler.slots[i].tid == tid && atomic_load(&hpp_sampler.slots[i].state) == HPP_SLOT_ACTIVE) {
+            hpp_sampler.slots[i].multiplier = atomic_load(&the_multiplier);
             return hpp_sampler.slots[i].value;
+        }
     return HPP_SLOT_NOBODY;
 }

@@ -62,7 +62,7 @@ static long open_event(int tid)
         .size = sizeof attributes,
         .type = kind->perf_type,
         .config = kind->perf_config,
-        .sample_period = hpp_sampler.period,
+        .sample_period = hpp_sampler.period * atomic_load(&hpp_sampler.multiplier),
         .disabled = 1,
         .exclude_kernel = 1,
         .exclude_hv = 1,
@@ -167,7 +167,7 @@ static long direct_signal(int fd, int tid)
     return error;
 }
 
-static long open_for(const struct hpp_slot *slot)
+static long open_for(struct hpp_slot *slot)
 {
     uint64_t value = slot->value;
     int tid = slot->tid;
@@ -187,6 +187,7 @@ static long open_for(const struct hpp_slot *slot)
     if (fd >= the_perf->used)
         the_perf->used = (int)fd + 1;
     the_perf->events[fd].tid = tid;
+    slot->multiplier = atomic_load(&hpp_sampler.multiplier);
     atomic_store(&the_perf->events[fd].value, value);
     HPP_SYSCALL(ioctl, fd, PERF_EVENT_IOC_ENABLE, 0, 0, 0, 0);
     return 0;
@@ -221,4 +222,15 @@ uint64_t hpp_timer_perf_counted(void)
         if (atomic_load(&the_perf->events[fd].value))
             count += count_of(fd);
     return count;
+}
+
+void hpp_timer_perf_change(uint32_t multiplier)
+{
+    uint64_t period = hpp_sampler.period * multiplier;
+
+    for (int fd = 0; the_perf && fd < the_perf->used; fd++) {
+        struct hpp_slot *slot = hpp_slot_of(atomic_load(&the_perf->events[fd].value));
+        if (slot && !HPP_SYSCALL(ioctl, fd, PERF_EVENT_IOC_PERIOD, &period, 0, 0, 0))
+            slot->multiplier = multiplier;
+    }
 }

@@ -11,6 +11,7 @@
 #include "common/sys.h"
 #include "common/text.h"
 #include "profiler/books.h"
+#include "profiler/budget.h"
 #include "profiler/sampler.h"
 #include "profiler/source.h"
 #include "profiler/tables.h"
@@ -258,7 +259,7 @@ int hpp_writer_run(void *unused)
 {
     struct hpp_writer *writer = &hpp_writer;
     const char *cause = NULL;
-    int soon, hands_over;
+    int soon, hands_over, built;
 
     (void)unused;
     /* many programs have ended by now: what is not needed for them is not done */
@@ -266,6 +267,7 @@ int hpp_writer_run(void *unused)
         become_own_process();
     bound_file();
     hpp_timer_perf_begin();
+    hpp_budget_begin();
     hpp_writer_begin();
     for (;;) {
         uint32_t wake = atomic_load(&writer->wake);
@@ -283,7 +285,10 @@ int hpp_writer_run(void *unused)
             break;
         if (writer->aggregate.first && now - writer->last_flush >= interval)
             hpp_writer_flush(NULL);
-        if (hpp_tables_build(atomic_load(&hpp_sampler.code), keep_up))
+        hpp_budget_pause();
+        built = hpp_tables_build(atomic_load(&hpp_sampler.code), keep_up);
+        hpp_budget_resume();
+        if (built)
             continue;
         wait_for_target(wake, soon                                   ? TICK_SOON
                               : writer->last_sample + BUSY_FOR > now ? TICK_BUSY

@@ -2,6 +2,7 @@
 #include "symbolizer/report_source.h"
 #include "symbolizer/intern.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* "TIMER, LIMITS" of a process's comment; "" if it has no limits to tell. */
@@ -16,6 +17,25 @@ static void describe(const char *comment, char *out, size_t size)
         snprintf(out, size, "%s, %s", timer, limits);
 }
 
+/* The rate may have been lowered (hpprof.rate). */
+static void print_rate(FILE *out, const struct hpp_profile *profile)
+{
+    uint64_t most = 1;
+
+    for (size_t i = 0; i < profile->comment_count; i++) {
+        const char *comment = hpp_profile_comment(profile, i);
+        uint64_t multiplier =
+            hpp_comment_is(comment, "hpprof.rate") ? hpp_comment_number(comment, "multiplier") : 0;
+        if (multiplier > most)
+            most = multiplier;
+    }
+    if (most > 1)
+        fprintf(out,
+                "Rate lowered to as little as 1/%" PRIu64 ", so that profiling costs no more than\n"
+                "HPPROF_MAX_CPU allows; the weights make up for it.\n",
+                most);
+}
+
 void hpp_report_print_sources(FILE *out, const struct hpp_profile *profile)
 {
     struct hpp_intern seen = {0};
@@ -28,4 +48,5 @@ void hpp_report_print_sources(FILE *out, const struct hpp_profile *profile)
             fprintf(out, "Timer: %s.\n", text);
     }
     hpp_intern_free(&seen);
+    print_rate(out, profile);
 }

@@ -147,3 +147,22 @@ thread_ns() {
         check "$(thread_ns older)" '<=' 2100000000 $how
     done
 }
+
+@test "over its budget the rate is lowered, and the weights stay right" {
+    sampled perf 10000 HPPROF_MAX_CPU=1 "$PROGRAMS/threads" named 1
+    perf_is_there || skip "no perf events"
+    profile_comments x.pb | sed -n '/^hpprof.rate /p' >rates
+    cat rates
+    [ "$(sed -n 1p rates | comment_field multiplier)" = 2 ]
+    check "$(profile_samples x.pb)" '>=' 36000
+    check "$(profile_samples x.pb)" '<=' 41000
+    hpprof report x.pb >out
+    grep -q '^Rate lowered to as little as 1/[0-9]*, ' out
+}
+
+@test "within its budget, or without one, the rate stays" {
+    sampled perf 10000 HPPROF_MAX_CPU=0 "$PROGRAMS/threads" named 0.5
+    ! profile_comments x.pb | grep '^hpprof.rate ' || return 1
+    sampled cpu 99 "$PROGRAMS/threads" named 0.5
+    ! profile_comments x.pb | grep '^hpprof.rate ' || return 1
+}
