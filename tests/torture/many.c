@@ -80,7 +80,8 @@ static void *fork_many(void *argument)
         int status = -1, code = (int)(i % 100);
         pid_t child = fork();
         if (child == 0) {
-            run_for_a_moment(i);
+            for (int more = i % 16 ? 1 : 40; more > 0; more--) /* some long enough for a profile */
+                run_for_a_moment(i);
             _exit(code);
         }
         run_for_a_moment(i);

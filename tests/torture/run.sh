@@ -33,7 +33,7 @@ same_as_plain() {
 # readable: the profiles of the present part, at least one, are such that our command has no complaint; as many
 # are in the file `files`
 readable() {
-    find profiles -name "$part.*" -type f >files
+    find profiles -path "profiles/$part.*" -type f >files
     [ -s files ] || wrong 'no profile'
     xargs -n 5000 "$build/hpprof" merge -o merged <files >/dev/null 2>err || wrong "$(head -n 1 err)"
     ! grep -aq 'a torn last chunk was left out' merged || wrong 'a profile is torn'
@@ -67,10 +67,17 @@ torture_threads() {
 }
 
 torture_forks() {
-    profiled HPPROF_FREQ=9973 "$tools/many" forks "$(full 10000)" >out 2>said || wrong "exit status $?"
-    readable
-    echo "forks: $(cat out), $(wc -l <files) of them wrote a profile"
+    local timer
+    for timer in cpu perf; do
+        profiled HPPROF_FREQ=9973 HPPROF_TIMER=$timer "$tools/many" forks "$(full 10000)" >out 2>said ||
+            wrong "HPPROF_TIMER=$timer: exit status $?: $(tail -n 1 said)"
+        readable
+        echo "forks: $(cat out), HPPROF_TIMER=$timer: $(wc -l <files) profiles of $(profiled_samples) samples"
+        rm -rf profiles/"$part".*
+    done
 }
+# profiled_samples: in the present part's profiles, after readable
+profiled_samples() { "$build/hpprof" report --json merged | jq .total_samples; }
 
 # What each killed program had used since main began must be in its profile, but for a tick and the part of a
 # period that is under way at either end.
