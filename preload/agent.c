@@ -387,6 +387,7 @@ __attribute__((destructor)) static void finish(void)
     if (!agent.started || atomic_load(&hpp_sampler.sandboxed) || hpp_sys_getpid() != hpp_sampler.pid)
         return;
     agent.started = 0;
+    hpp_handler_watch();
     hpp_thread_account();
     hpp_sampler_stop();
     error = hpp_writer_finish();

@@ -9,6 +9,7 @@
 #include "profiler/accounts.h"
 #include "profiler/adopt.h"
 #include "profiler/foreign.h"
+#include "profiler/handler.h"
 #include "profiler/sampler.h"
 
 /* Not for the handler, which finds its slot by the timer's value. */
@@ -38,6 +39,7 @@ void hpp_thread_begin(const struct hpp_thread_stack *stack)
     slot->start_routine = stack->start_routine;
     slot->unblocked = the_thread.unblocked;
     HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);
+    hpp_handler_watch();
     hpp_timer_arm(slot);
 }
 
@@ -48,6 +50,7 @@ void hpp_thread_end(void)
     the_thread.slot = NULL;
     if (!slot || atomic_load(&hpp_sampler.sandboxed) || hpp_sys_getpid() != hpp_sampler.pid)
         return;
+    hpp_handler_watch();
     if (slot->timer >= 0)
         hpp_account_thread(slot, 0);
     hpp_timer_disarm(slot);

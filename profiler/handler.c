@@ -13,6 +13,7 @@
 #include "profiler/source.h"
 #include "profiler/walk.h"
 #include "profiler/walk_libunwind.h"
+#include "profiler/writer.h"
 #include "profiler/signal_safe.h"
 
 #define ALL_SIGNALS    UINT64_MAX
@@ -163,6 +164,19 @@ static int install(unsigned long restart, struct hpp_kernel_sigaction *old)
 int hpp_handler_install(void)
 {
     return install(SA_RESTART, &the_program_action);
+}
+
+int hpp_handler_watch(void)
+{
+    struct hpp_kernel_sigaction present;
+
+    if (atomic_load(&hpp_sampler.stopped) || hpp_sys_sigaction(SIGPROF, NULL, &present) ||
+        present.handler == (void *)hpp_handler)
+        return 1;
+    atomic_store(&hpp_writer.note,
+                 "the program has replaced the handler of SIGPROF by the raw system call: no samples since");
+    hpp_sampler_stop();
+    return 0;
 }
 
 int hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hpp_kernel_sigaction *old)

@@ -193,10 +193,19 @@ static long open_for(struct hpp_slot *slot)
     return 0;
 }
 
+static void stop_all(void)
+{
+    for (int fd = 0; fd < the_perf->used; fd++)
+        if (atomic_load(&the_perf->events[fd].value))
+            HPP_SYSCALL(ioctl, fd, PERF_EVENT_IOC_DISABLE, 0, 0, 0, 0);
+}
+
 void hpp_timer_perf_serve(void)
 {
     uint32_t asked, used;
 
+    if (the_perf && atomic_load(&hpp_sampler.stopped))
+        stop_all();
     if (!the_perf || (asked = atomic_load(&the_perf->asked)) == the_perf->seen)
         return;
     the_perf->seen = asked;

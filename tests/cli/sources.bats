@@ -166,3 +166,19 @@ thread_ns() {
     sampled cpu 99 "$PROGRAMS/threads" named 0.5
     ! profile_comments x.pb | grep '^hpprof.rate ' || return 1
 }
+
+@test "a handler that is replaced by the raw system call is noticed, said, and left alone" {
+    local how timer
+    for timer in cpu perf; do
+        for how in alone thread; do
+            sampled $timer 997 "$PROGRAMS/raw_handler" $how 0.4 >out
+            head -1 out | grep -x 'its own handler stands: 1'
+            [ $how = alone ] || tail -1 out | grep -x 'signals in it: none'
+            hpprof report x.pb >report
+            grep '^Note: the program has replaced the handler of SIGPROF' report
+            profile_folded x.pb >folded
+            check "$(folded_weight work_before <folded)" '>=' 300
+            check "$(folded_weight work_after <folded)" '==' 0
+        done
+    done
+}
