@@ -59,7 +59,7 @@ static void handle_by_walk(int signal, siginfo_t *info, void *context)
                             .root_fp = slot->root_fp,
                             .code = atomic_load(&hpp_sampler.code),
                             .agent = hpp_sampler.agent,
-                            .cache = hpp_sampler.rings[slot->home].cache};
+                            .cache = &hpp_sampler.rings[slot->home].cache};
     struct hpp_walk_result result;
 
     (void)signal, (void)info;
@@ -196,7 +196,7 @@ static double measure_cold(enum way way, const struct chain *chains)
     use(way);
     batch = 1;
     sweep_caches();
-    memset(hpp_sampler.rings[slot->home].cache, 0, sizeof(struct hpp_walk_cache));
+    memset(&hpp_sampler.rings[slot->home].cache, 0, sizeof(struct hpp_walk_cache));
     for (int i = 0; i < COLD_STACKS;) {
         double start = cpu_ns();
         for (int end = i + 100; i < end; i++) /* as many as the ring takes */

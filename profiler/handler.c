@@ -79,7 +79,7 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
     }
     /* the ring was taken before the map is read: the writer frees an old map only when no handler can have it
      */
-    walk.cache = ring->cache;
+    walk.cache = &ring->cache;
     walk.code = atomic_load(&hpp_sampler.code);
     (hpp_sampler.libunwind ? hpp_walk_libunwind : hpp_walk_frames)(&walk, record + HPP_RECORD_WORDS,
                                                                    hpp_sampler.depth, &result);

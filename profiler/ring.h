@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "profiler/walk_cache.h"
+
 #define HPP_RING_WORDS 8192u /* 64 KiB; a power of two */
 #define HPP_DEPTH_MAX  1024u /* frames recorded of one stack, at most */
 
@@ -29,14 +31,15 @@
 #define HPP_RECORD_SLOT(word)      ((uint32_t)(word))
 #define HPP_RECORD_LABEL(word)     ((uint32_t)((word) >> 32))
 
-/* head, floor and tail count words, for ever; a place in the ring is their low bits. Zeroed at first. */
+/* head, floor and tail count words, for ever; a place in the ring is their low bits. Zeroed at first. In
+ * pages of its own: a handler needs few of them. */
 struct hpp_ring {
-    _Alignas(64) atomic_int busy; /* a handler has it, and reads a code map */
-    struct hpp_walk_cache *cache; /* for who has it */
-    uint64_t *words;
+    _Alignas(4096) atomic_int busy;     /* a handler has it, and reads a code map */
     _Atomic uint64_t head;              /* words ever written; producer's */
     _Atomic uint64_t floor;             /* what is below was read, or never written; producer's */
     _Alignas(64) _Atomic uint64_t tail; /* words ever read; consumer's */
+    _Alignas(64) uint64_t words[HPP_RING_WORDS];
+    struct hpp_walk_cache cache; /* for who has it */
 };
 
 /* Takes the ring, if nobody has it. Handler only. */

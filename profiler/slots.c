@@ -18,30 +18,14 @@ _Static_assert(HPP_SLOT_NOBODY >> 48 == MARK && (HPP_SLOT_NOBODY & 0xffff) >= HP
 
 struct hpp_sampler hpp_sampler;
 
-/* What belongs to a ring, one behind the other; the ends of the two are what is touched least. */
-struct ring_memory {
-    struct hpp_walk_cache cache;
-    uint64_t words[HPP_RING_WORDS];
-};
-
-/* The rings themselves come first, side by side: the writer looks at all of them. */
 static int make_rings(uint64_t memory)
 {
-    const size_t size = sizeof(struct hpp_ring) + sizeof(struct ring_memory);
-    uint64_t count = memory / size;
-    struct ring_memory *behind;
+    uint64_t count = memory / sizeof(struct hpp_ring);
 
     count = count < RINGS_MIN ? RINGS_MIN : count > HPP_SLOTS ? HPP_SLOTS : count;
-    hpp_sampler.rings = hpp_arena_map(count * size);
-    if (!hpp_sampler.rings)
-        return -ENOMEM;
+    hpp_sampler.rings = hpp_arena_map(count * sizeof(struct hpp_ring));
     hpp_sampler.ring_count = (uint32_t)count;
-    behind = (struct ring_memory *)(hpp_sampler.rings + count);
-    for (uint64_t i = 0; i < count; i++) {
-        hpp_sampler.rings[i].cache = &behind[i].cache;
-        hpp_sampler.rings[i].words = behind[i].words;
-    }
-    return 0;
+    return hpp_sampler.rings ? 0 : -ENOMEM;
 }
 
 int hpp_sampler_init(uint64_t memory)
@@ -71,10 +55,13 @@ static void forget_rings(const struct hpp_code_map *code)
 
     for (uint32_t i = 0; i < used; i++) {
         struct hpp_ring *ring = &hpp_sampler.rings[i];
-        *ring = (struct hpp_ring){.words = ring->words, .cache = ring->cache};
+        atomic_store(&ring->busy, 0);
+        atomic_store(&ring->head, 0);
+        atomic_store(&ring->floor, 0);
+        atomic_store(&ring->tail, 0);
         /* maps that the parent's writer made meanwhile are none of ours: the same numbers will be others */
-        if (!code || ring->cache->generation > code->generation)
-            ring->cache->generation = 0;
+        if (!code || ring->cache.generation > code->generation)
+            ring->cache.generation = 0;
     }
 }
 
