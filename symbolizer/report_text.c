@@ -200,7 +200,7 @@ static void print_cpu(FILE *out, const struct hpp_report *report, const struct h
     static const char *const why[HPP_BOOKED_KINDS] = {
         [HPP_BOOKED_SHORT_LIVED] = "threads ended before a signal came",
         [HPP_BOOKED_BLOCKED] = "the program kept SIGPROF from coming",
-        [HPP_BOOKED_UNSAMPLED] = "loading, exit, threads without a timer, losses"};
+        [HPP_BOOKED_UNSAMPLED] = "loading, exit, losses, the timer's limits"};
     int64_t used = summary->cpu_ns > INT64_MAX ? INT64_MAX : (int64_t)summary->cpu_ns;
     int64_t sampled = hpp_report_sampled(report).ns;
 

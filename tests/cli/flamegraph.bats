@@ -87,3 +87,18 @@ END
     fails 1 "hpprof: cannot write /dev/full: No space left on device" hpprof flamegraph -o /dev/full
     fails 1 "hpprof: cannot read nothing.pb" hpprof flamegraph nothing.pb
 }
+
+@test "CPU time without samples stands on its start routine, grey and explained" {
+    booked_profile booked.pb 60 25 10 5 100
+    hpprof flamegraph --folded booked.pb >out
+    cat >expected <<'END'
+[unsampled] 5
+run 60
+run;[short-lived] 25
+run;[signals blocked] 10
+END
+    same out expected
+    hpprof flamegraph -o out.svg booked.pb
+    grep -F '<title>[short-lived] [CPU time without samples] (25 samples, 0.25 s, 25.00%)</title>' out.svg >frame
+    grep -E 'fill="#(..)\1\1"' frame
+}

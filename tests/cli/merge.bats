@@ -42,6 +42,26 @@ setup() {
     hpprof report --json all.pb | jq -e '.lost.dropped == 14 and .total_samples == 20'
 }
 
+@test "what is booked is less where chance gave other processes too many samples" {
+    booked_profile more.pb 60 0 0 0 50 81
+    booked_profile less.pb 40 20 15 5 80 82
+    hpprof merge more.pb less.pb -o all.pb
+    # 130 used, 100 sampled: 30 of 40 booked
+    hpprof report --json all.pb | jq -e '.cpu == {total_ns: 1300000000, sampled_ns: 1000000000,
+        short_lived_ns: 150000000, blocked_ns: 112500000, unsampled_ns: 37500000}
+        and .total_ns == 1300000000 and .processes == 2'
+    # not while one still runs
+    booked_profile runs.pb 60 0 0 0 50 83
+    sed -i 's/hpprof.end cause=exit/hpprof.not cause=exit/' runs.pb
+    hpprof merge runs.pb less.pb -o all.pb
+    hpprof report --json all.pb | jq -e '.total_ns == 1400000000'
+    # nothing is left where it all was too much
+    rm more.pb
+    booked_profile more.pb 90 0 0 0 50 84
+    hpprof merge more.pb less.pb -o all.pb
+    hpprof report --json all.pb | jq -e '.total_ns == .cpu.sampled_ns and .total_ns == 1300000000 and .row_count == 1'
+}
+
 @test "merging what was merged, and gzip'd output" {
     hpprof merge one.pb two.pb -o all.pb.gz
     gzip -t all.pb.gz

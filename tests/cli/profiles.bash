@@ -135,3 +135,26 @@ fails() {
     [ "$(wc -l <err)" -eq 1 ] || { echo "not one line"; return 1; }
     grep -qF -- "$message" err
 }
+
+# booked_profile FILE SAMPLED SHORT BLOCKED UNSAMPLED USED [PID]: numbers of 10 ms. Threads that ran `run`, of which
+# so much was sampled and booked; main; and the process's clock.
+booked_profile() {
+    chunk "$1" <<END
+string_table: ["", "samples", "count", "cpu", "nanoseconds", "thread", "tid", "pool", "[unfinished]", "[truncated]",
+  "[short-lived]", "[signals blocked]", "[unsampled]", "run", "/opt/app/bin/server", "hpprof version=0.1.0 format=1",
+  "hpprof.process pid=${7:-77} started=${7:-77}000 freq=100 timer=cpu unwind=auto validate=auto remap=off image=/opt/app/bin/server",
+  "hpprof.cpu total_ns=10000000 sampled_ns=0 short_lived_ns=0 blocked_ns=0 unsampled_ns=0",
+  "hpprof.cpu total_ns=$(($6 - 1))0000000 sampled_ns=${2}0000000 short_lived_ns=${3}0000000 blocked_ns=${4}0000000 unsampled_ns=${5}0000000",
+  "hpprof.end cause=exit", "time", "seconds"]
+sample_type { type: 1 unit: 2 } sample_type { type: 3 unit: 4 }
+period_type { type: 3 unit: 4 } period: 10000000 time_nanos: 1000000000 duration_nanos: 10000000000
+mapping { id: 1 memory_start: 65536 memory_limit: 131072 filename: 14 has_functions: true }
+$(for i in 1 2 3 4 5; do echo "function { id: $i name: $((i + 7)) } location { id: $i line { function_id: $i } }"; done)
+function { id: 6 name: 13 } location { id: 6 mapping_id: 1 address: 65600 line { function_id: 6 } }
+sample { location_id: 6 value: [$2, ${2}0000000] label { key: 5 str: 7 } label { key: 6 num: 77 } }
+sample { location_id: [3, 6] value: [$3, ${3}0000000] label { key: 20 num: 1 num_unit: 21 } }
+sample { location_id: [4, 6] value: [$4, ${4}0000000] label { key: 20 num: 1 num_unit: 21 } }
+sample { location_id: 5 value: [$5, ${5}0000000] label { key: 20 num: 1 num_unit: 21 } }
+comment: [15, 16, 17, 18, 19]
+END
+}

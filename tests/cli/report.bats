@@ -110,6 +110,41 @@ END
     hpprof report --json again.pb | jq -e '.by_fp_samples == 90'
 }
 
+@test "CPU time without samples: rows, and the footer's account of what was used" {
+    booked_profile booked.pb 60 25 10 5 100
+    hpprof report booked.pb | tee out
+    sed -n '/^CPU time/,$p' out | head -5 >footer
+    cat >expected <<'END'
+CPU time used (getrusage): 1.00 s
+     0.60 s  60.0%  sampled
+     0.25 s  25.0%  [short-lived]: threads ended before a signal came
+     0.10 s  10.0%  [signals blocked]: the program kept SIGPROF from coming
+     0.05 s   5.0%  [unsampled]: loading, exit, losses, the timer's limits
+END
+    same footer expected
+    lacks out '^.{81}'
+    grep -qx ' *0.25 *25.0 *0.25 *25.0  \[short-lived\]' out
+    grep -qx ' *0.60 *60.0 *0.95 *95.0  run  server' out
+    grep -qx "All stacks reach their thread's root." out
+    hpprof report --json booked.pb | jq -e '.total_ns == 1000000000 and .total_samples == 100
+        and .cpu == {total_ns: 1000000000, sampled_ns: 600000000, short_lived_ns: 250000000, blocked_ns: 100000000,
+            unsampled_ns: 50000000}'
+    hpprof report --by thread booked.pb | grep -qx ' *0.10 *10.0 *0.10 *10.0  \[signals blocked\]'
+    hpprof report --by image booked.pb | tee out
+    grep -qx ' *0.25 *25.0 *0.25 *25.0  \[short-lived\]' out
+    grep -qx ' *0.60 *60.0 *0.95 *95.0  server' out
+}
+
+@test "the part of what was used that is not in the profile is told, and so is a profile without the figure" {
+    booked_profile booked.pb 60 5 0 0 100
+    hpprof report booked.pb | tee out
+    grep -qx ' *0.35 s  35.0%  not told: it still ran, or its writer was killed' out
+    lacks out 'signals blocked'
+    hpprof report >out
+    lacks out '^CPU time'
+    hpprof report --json | jq -e '.cpu.total_ns == 0 and .cpu.sampled_ns == 100000000'
+}
+
 @test "go tool pprof reads it, and agrees" {
     deep_profile deep.pb
     go_pprof -top -sample_index=samples -nodefraction=0 deep.pb >top 2>err || { cat err; false; }
