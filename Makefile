@@ -300,8 +300,9 @@ lint:  ## formatting, shell scripts, file and function lengths, a build with cla
 install: all  ## install under PREFIX (default /usr/local), staged in DESTDIR
 	install -D -m 755 $(TOOL) '$(DESTDIR)$(PREFIX)/bin/hpprof'
 	install -D -m 755 $(AGENT) '$(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so'
+	install -D -m 644 include/hpprof.h '$(DESTDIR)$(PREFIX)/include/hpprof.h'
 uninstall:  ## remove what install wrote
-	rm -f '$(DESTDIR)$(PREFIX)/bin/hpprof' '$(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so'
+	rm -f '$(DESTDIR)$(PREFIX)/bin/hpprof' '$(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so' '$(DESTDIR)$(PREFIX)/include/hpprof.h'
 	-rmdir '$(DESTDIR)$(PREFIX)/lib/hpprof'
 
 clean:  ## remove what was built

@@ -13,6 +13,7 @@
 #include "common/sys.h"
 #include "common/table_cache.h"
 #include "common/text.h"
+#include "preload/api.h"
 #include "preload/head_comments.h"
 #include "preload/huge_pages.h"
 #include "preload/libunwind.h"
@@ -26,6 +27,7 @@
 #include "profiler/accounts.h"
 #include "profiler/checked_read.h"
 #include "profiler/handler.h"
+#include "profiler/pause.h"
 #include "profiler/sampler.h"
 #include "profiler/sandbox.h"
 #include "profiler/tables.h"
@@ -146,6 +148,7 @@ static void after_fork_in_child(void)
     hpp_writer = (struct hpp_writer){0};
     agent.cpu_begin = 0;
     hpp_accounts_begin(0);
+    hpp_pause_after_fork();
     sampled = !atomic_load(&hpp_sampler.stopped) && !start_writer(agent.folder, 1);
     agent.started = sampled;
     hpp_thread_after_fork_in_child(sampled);
@@ -332,6 +335,8 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     remap();
     /* a descendant of the first process may be what that executed: which has told its CPU time */
     hpp_accounts_begin(agent.options.first ? agent.cpu_begin : 0);
+    if (!agent.options.start)
+        hpp_pause_from_start();
     if (start_writer(agent.options.first, 0))
         return;
     tell_descendants();
@@ -339,6 +344,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         return;
     hpp_sandbox_begin(hpp_sampler.pid);
     agent.started = 1;
+    hpp_api_toggle_by(agent.options.toggle_signal);
     begin_main_thread(argv);
 }
 

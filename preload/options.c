@@ -1,6 +1,7 @@
 /* Reads the agent's options from the environment. Start-up code. */
 #include "preload/options.h"
 
+#include <signal.h>
 #include <stddef.h>
 
 #include "common/options.h"
@@ -72,6 +73,9 @@ static const char *checked_text_of(char **environment, enum hpp_option_id id, in
     return option->initial;
 }
 
+/* In the order of options.def. */
+static const int toggle_signals[] = {0, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGPWR};
+
 const char *hpp_agent_off_file(char **environment)
 {
     return text_of(environment, HPP_OPT_OFF_FILE);
@@ -100,6 +104,8 @@ void hpp_agent_options_read(char **environment, struct hpp_agent_options *option
     options->programs = text_of(environment, HPP_OPT_PROGRAMS);
     options->flush = (unsigned)number_of(environment, HPP_OPT_FLUSH, quiet);
     options->file_max = number_of(environment, HPP_OPT_FILE_MAX, quiet);
+    options->start = number_of(environment, HPP_OPT_START, quiet) == 0;
+    options->toggle_signal = toggle_signals[number_of(environment, HPP_OPT_TOGGLE_SIGNAL, quiet)];
     options->cache = checked_text_of(environment, HPP_OPT_CACHE, quiet);
     options->cache_max = number_of(environment, HPP_OPT_CACHE_MAX, quiet);
     options->cache_home = find(environment, "XDG_CACHE_HOME");

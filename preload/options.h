@@ -27,6 +27,8 @@ struct hpp_agent_options {
     const char *programs;
     unsigned flush; /* seconds */
     uint64_t file_max;
+    int start;         /* not: everything but sampling is ready */
+    int toggle_signal; /* stops and starts sampling; 0: none */
     const char *cache; /* absolute, or "off", or "" for the default: hpp_table_cache_directory */
     uint64_t cache_max;
 

@@ -1,5 +1,6 @@
 /* Begin and end of sampled threads, and fork. Runs on the target's threads. */
 #include "preload/threads.h"
+#include "preload/api.h"
 
 #include <signal.h>
 #include <stddef.h>
@@ -38,6 +39,7 @@ void hpp_thread_begin(const struct hpp_thread_stack *stack)
     slot->root_fp = stack->root_fp;
     slot->start_routine = stack->start_routine;
     slot->unblocked = the_thread.unblocked;
+    slot->label_at = hpp_api_label();
     HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);
     hpp_handler_watch();
     hpp_timer_arm(slot);

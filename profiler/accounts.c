@@ -23,7 +23,8 @@ struct entry {
 static struct entry the_entries[ROUTINES + 1];
 static uint64_t the_cpu_begin = UINT64_MAX; /* not begun */
 static _Atomic uint64_t the_exec_cpu;
-static uint64_t the_tick; /* of the kernel's, ns: CPU timers expire at them */
+static uint64_t the_tick;                       /* of the kernel's, ns: CPU timers expire at them */
+static _Atomic uint64_t the_pause = UINT64_MAX; /* the process's CPU clock when sampling stopped */
 
 void hpp_accounts_begin(uint64_t cpu_begin)
 {
@@ -36,6 +37,7 @@ void hpp_accounts_begin(uint64_t cpu_begin)
     the_tick = tick.tv_nsec ? (uint64_t)tick.tv_nsec : 10000000;
     the_cpu_begin = cpu_begin;
     atomic_store(&the_exec_cpu, 0);
+    atomic_store(&the_pause, UINT64_MAX);
 }
 
 static struct entry *find(uint64_t routine)
@@ -71,7 +73,7 @@ static uint64_t periods(uint64_t ns)
 
 static int64_t residue(const struct hpp_slot *slot, uint64_t used)
 {
-    return (int64_t)used - (int64_t)(slot->weight * hpp_sampler.period);
+    return (int64_t)(used - slot->untold) - (int64_t)(slot->weight * hpp_sampler.period);
 }
 
 void hpp_account_thread(const struct hpp_slot *slot, uint64_t begin)
@@ -157,6 +159,22 @@ int hpp_accounts_get(unsigned index, struct hpp_account_due *due)
         .booked = &entry->kind[kind].booked,
     };
     return 1;
+}
+
+void hpp_accounts_pause(uint64_t now)
+{
+    atomic_store(&the_pause, now);
+}
+
+void hpp_accounts_resume(uint64_t now)
+{
+    the_cpu_begin += now - atomic_exchange(&the_pause, UINT64_MAX);
+}
+
+uint64_t hpp_accounts_clock(uint64_t now)
+{
+    uint64_t pause = atomic_load(&the_pause);
+    return now < pause ? now : pause;
 }
 
 uint64_t hpp_accounts_cpu_begin(void)

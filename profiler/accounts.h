@@ -55,6 +55,13 @@ struct hpp_account_due {
 /* Account number INDEX into DUE. Returns whether there is one. Writer only. */
 int hpp_accounts_get(unsigned index, struct hpp_account_due *due);
 
+/* Sampling stops, or begins again, at NOW of the process's CPU clock: what is between is not to be told. */
+void hpp_accounts_pause(uint64_t now);
+void hpp_accounts_resume(uint64_t now);
+
+/* NOW of that clock, or where it was when sampling stopped. */
+uint64_t hpp_accounts_clock(uint64_t now);
+
 /* The part of the process's CPU clock that is not to be told, ns; UINT64_MAX before hpp_accounts_begin. */
 uint64_t hpp_accounts_cpu_begin(void);
 

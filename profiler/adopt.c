@@ -46,8 +46,10 @@ static void arm(struct hpp_slot *slot)
     int error;
 
     hpp_timer_cpu_disarm(slot); /* what a thread before it left in the slot */
-    slot->cpu_begin = hpp_sys_now(clock);
+    slot->untold_from = slot->cpu_begin = hpp_sys_now(clock);
     atomic_store(&slot->state, HPP_SLOT_ACTIVE);
+    if (atomic_load(&hpp_sampler.paused))
+        return;
     error = atomic_load(&hpp_sampler.stopped) ? -ECANCELED : hpp_timer_cpu_arm(slot);
     if (!error && !atomic_load(&hpp_sampler.stopped))
         return;

@@ -5,6 +5,7 @@
 
 #include "common/sys.h"
 #include "common/text.h"
+#include "profiler/labels.h"
 #include "profiler/ring.h"
 #include "profiler/walk.h"
 #include "profiler/signal_safe.h"
@@ -79,13 +80,11 @@ static int is_made_of(const char *made, const char *string)
     return !*made;
 }
 
-uint32_t hpp_aggregate_string(struct hpp_aggregate *aggregate, const char *string)
+/* Adds STRING to the table, whether it is there or not. */
+static uint32_t add_string(struct hpp_aggregate *aggregate, const char *string)
 {
     char *copy;
 
-    for (uint32_t i = aggregate->string_count; i-- > 0;)
-        if (is_made_of(aggregate->strings[i], string))
-            return i;
     if (aggregate->string_count == aggregate->string_capacity &&
         grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256,
              sizeof(char *)))
@@ -96,6 +95,38 @@ uint32_t hpp_aggregate_string(struct hpp_aggregate *aggregate, const char *strin
     make_utf8(copy);
     aggregate->strings[aggregate->string_count] = copy;
     return aggregate->string_count++;
+}
+
+uint32_t hpp_aggregate_string(struct hpp_aggregate *aggregate, const char *string)
+{
+    for (uint32_t i = aggregate->string_count; i-- > 0;)
+        if (is_made_of(aggregate->strings[i], string))
+            return i;
+    return add_string(aggregate, string);
+}
+
+int hpp_aggregate_label(struct hpp_aggregate *aggregate, uint32_t number, uint32_t *key, uint32_t *value)
+{
+    const char *key_text, *value_text;
+    uint32_t *known;
+
+    if (!hpp_labels_get(number, &key_text, &value_text))
+        return -ENOENT;
+    if (!aggregate->labels)
+        aggregate->labels = hpp_arena_allocate(&aggregate->arena, HPP_LABELS * sizeof *aggregate->labels);
+    if (!aggregate->labels)
+        return -ENOENT;
+    known = aggregate->labels[number];
+    if (!known[0]) {
+        /* a search among many values takes long: keys are few, and values come once */
+        if (!is_made_of(aggregate->strings[aggregate->last_key], key_text))
+            aggregate->last_key = hpp_aggregate_string(aggregate, key_text);
+        known[1] = *value_text ? add_string(aggregate, value_text) : 0;
+        known[0] = aggregate->last_key;
+    }
+    *key = known[0];
+    *value = known[1];
+    return *key ? 0 : -ENOENT;
 }
 
 int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_code_map *map)
@@ -210,10 +241,18 @@ static uint32_t resolve(struct hpp_aggregate *aggregate, const struct hpp_code_m
     return count;
 }
 
-static int is_stack(const struct hpp_stack *stack, uint64_t hash, int tid, uint32_t name, uint32_t count,
+/* What tells stacks apart besides their locations. */
+struct owner {
+    int tid;
+    uint32_t name;
+    uint32_t label;
+};
+
+static int is_stack(const struct hpp_stack *stack, uint64_t hash, struct owner owner, uint32_t count,
                     const uint32_t *ids)
 {
-    if (stack->hash != hash || stack->tid != tid || stack->name != name || stack->count != count)
+    if (stack->hash != hash || stack->tid != owner.tid || stack->name != owner.name ||
+        stack->label != owner.label || stack->count != count)
         return 0;
     for (uint32_t i = 0; i < count; i++)
         if (stack->locations[i] != ids[i])
@@ -241,21 +280,21 @@ static int grow_stacks(struct hpp_aggregate *aggregate)
 }
 
 /* The index slot of the stack, or of the free place where it belongs. */
-static uint32_t stack_slot(const struct hpp_aggregate *aggregate, uint64_t hash, int tid, uint32_t name,
+static uint32_t stack_slot(const struct hpp_aggregate *aggregate, uint64_t hash, struct owner owner,
                            uint32_t count, const uint32_t *ids)
 {
     uint32_t at = (uint32_t)hash & (aggregate->stack_slots - 1);
 
-    while (aggregate->stack_index[at] && !is_stack(aggregate->stack_index[at], hash, tid, name, count, ids))
+    while (aggregate->stack_index[at] && !is_stack(aggregate->stack_index[at], hash, owner, count, ids))
         at = (at + 1) & (aggregate->stack_slots - 1);
     return at;
 }
 
 /* The stack, added if new; NULL where there is no memory. */
-static struct hpp_stack *find_stack(struct hpp_aggregate *aggregate, int tid, uint32_t name, uint32_t count,
+static struct hpp_stack *find_stack(struct hpp_aggregate *aggregate, struct owner owner, uint32_t count,
                                     const uint32_t *ids)
 {
-    uint64_t hash = mix((uint64_t)tid << 32, name);
+    uint64_t hash = mix((uint64_t)owner.tid << 32 | owner.name, owner.label);
     struct hpp_stack *stack;
     uint32_t at;
 
@@ -263,18 +302,19 @@ static struct hpp_stack *find_stack(struct hpp_aggregate *aggregate, int tid, ui
         hash = mix(hash, ids[i]);
     if (!aggregate->stack_slots && grow_stacks(aggregate))
         return NULL;
-    at = stack_slot(aggregate, hash, tid, name, count, ids);
+    at = stack_slot(aggregate, hash, owner, count, ids);
     if (aggregate->stack_index[at])
         return aggregate->stack_index[at];
     if (aggregate->stack_count * 2 >= aggregate->stack_slots) {
         if (grow_stacks(aggregate))
             return NULL;
-        at = stack_slot(aggregate, hash, tid, name, count, ids);
+        at = stack_slot(aggregate, hash, owner, count, ids);
     }
     stack = hpp_arena_allocate(&aggregate->stack_arena, sizeof *stack + count * sizeof ids[0]);
     if (!stack)
         return NULL;
-    *stack = (struct hpp_stack){.hash = hash, .tid = tid, .name = name, .count = count};
+    *stack = (struct hpp_stack){
+        .hash = hash, .tid = owner.tid, .name = owner.name, .label = owner.label, .count = count};
     for (uint32_t i = 0; i < count; i++)
         stack->locations[i] = ids[i];
     if (!aggregate->first)
@@ -291,7 +331,8 @@ void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_ma
 {
     uint32_t ids[HPP_DEPTH_MAX + 1];
     uint32_t count = resolve(aggregate, map, record, ids);
-    struct hpp_stack *stack = count ? find_stack(aggregate, tid, name, count, ids) : NULL;
+    struct owner owner = {tid, name, HPP_RECORD_LABEL(record[2])};
+    struct hpp_stack *stack = count ? find_stack(aggregate, owner, count, ids) : NULL;
     uint32_t weight = HPP_RECORD_WEIGHT(record[0]);
 
     if (!stack) {
@@ -311,7 +352,7 @@ int hpp_aggregate_book(struct hpp_aggregate *aggregate, const struct hpp_code_ma
 
     if (start_routine)
         ids[1] = location_id(aggregate, start_routine, range ? range->segment->serial + 1 : 0);
-    stack = find_stack(aggregate, 0, 0, ids[1] ? 2 : 1, ids);
+    stack = find_stack(aggregate, (struct owner){0}, ids[1] ? 2 : 1, ids);
     if (!stack)
         return -ENOMEM;
     stack->booked_ns += ns;

@@ -30,6 +30,7 @@ struct hpp_stack {
     uint64_t booked_ns; /* instead of weight and thread: CPU time without a sample */
     int tid;
     uint32_t name;  /* index into strings: the thread's name */
+    uint32_t label; /* labels.h; 0: none */
     uint32_t count; /* of locations, leaf first */
     uint32_t locations[];
 };
@@ -47,6 +48,9 @@ struct hpp_aggregate {
     uint32_t location_capacity;
     uint32_t *location_index; /* hash table of indices + 1 */
     uint32_t location_slots;  /* its size, a power of two */
+
+    uint32_t (*labels)[2]; /* by label: its key and value as strings; 0: not asked for yet */
+    uint32_t last_key;     /* the key of the one that was asked for last */
 
     const struct hpp_segment **segments; /* by serial */
     uint32_t segment_count;
@@ -69,6 +73,10 @@ int hpp_aggregate_init(struct hpp_aggregate *aggregate);
 /* The index of STRING in the string table, added if new, with bytes that are not UTF-8 written as '?'.
  * 0 (the empty string) where there is no memory. */
 uint32_t hpp_aggregate_string(struct hpp_aggregate *aggregate, const char *string);
+
+/* Label NUMBER (labels.h) as two strings, *KEY and *VALUE. Returns 0, or -ENOENT if there is none, or no
+ * memory. */
+int hpp_aggregate_label(struct hpp_aggregate *aggregate, uint32_t number, uint32_t *key, uint32_t *value);
 
 /* Takes note of the segments of MAP that are new, so that every serial has its mapping. */
 int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_code_map *map);

@@ -13,7 +13,7 @@ void hpp_books_look(void)
 {
     struct hpp_books *books = &hpp_writer.books;
     /* a process's CPU clock: include/linux/posix-timers.h, CPUCLOCK_SCHED; one that has gone has none */
-    uint64_t now = hpp_sys_now((clockid_t)(~(uint32_t)hpp_writer.target << 3 | 2));
+    uint64_t now = hpp_accounts_clock(hpp_sys_now((clockid_t)(~(uint32_t)hpp_writer.target << 3 | 2)));
     uint64_t begin = hpp_accounts_cpu_begin();
 
     if (hpp_sampler.event) /* samples stand for other things than CPU time: nothing is to be booked */

@@ -9,6 +9,7 @@
 #include "profiler/adopt.h"
 #include "profiler/budget.h"
 #include "profiler/books.h"
+#include "profiler/labels.h"
 #include "profiler/sampler.h"
 #include "profiler/sandbox.h"
 #include "profiler/source.h"
@@ -240,6 +241,7 @@ static void comment_losses(void)
     any |= put_count(&text, "stale", atomic_load(&hpp_sampler.stale), &writer->told_stale);
     any |= put_count(&text, "threads", atomic_load(&hpp_sampler.unsampled), &writer->told_unsampled);
     any |= put_count(&text, "not_libunwind", hpp_walk_libunwind_refused(), &writer->told_refused);
+    any |= put_count(&text, "labels", hpp_labels_refused(), &writer->told_labels);
     any |= put_count(&text, "write_errors", writer->file.write_errors, &writer->told_write_errors);
     any |= put_count(&text, "lost_weight", writer->aggregate.lost_weight, &writer->told_lost_weight);
     if (any)

@@ -182,24 +182,28 @@ struct label_strings {
     uint32_t thread, tid, time, seconds;
 };
 
-/* The labels of STACK: whose it is, and when. Returns 0 or -ENOMEM. */
-static int add_labels(struct hpp_arena *scratch, const struct label_strings *strings,
-                      const struct hpp_stack *stack, uint64_t begun, Hpp__Pprof__Sample *sample)
+/* The labels of STACK: whose it is, when, and the program's own. Returns 0 or -ENOMEM. */
+static int add_labels(struct hpp_arena *scratch, struct hpp_aggregate *aggregate,
+                      const struct label_strings *strings, const struct hpp_stack *stack,
+                      Hpp__Pprof__Sample *sample)
 {
-    sample->label = hpp_arena_allocate(scratch, 3 * sizeof *sample->label);
-    if (!sample->label)
+    Hpp__Pprof__Label *time = label(scratch, strings->time, 0, (int64_t)(aggregate->begun / 1000000000u));
+    uint32_t key, value;
+
+    sample->label = hpp_arena_allocate(scratch, 4 * sizeof *sample->label);
+    if (!sample->label || !time)
         return -ENOMEM;
-    sample->label[0] = label(scratch, strings->thread, stack->name, 0);
-    sample->label[1] = label(scratch, strings->tid, 0, stack->tid);
-    sample->label[2] = label(scratch, strings->time, 0, (int64_t)(begun / 1000000000u));
-    if (!sample->label[0] || !sample->label[1] || !sample->label[2])
-        return -ENOMEM;
-    sample->label[2]->num_unit = strings->seconds;
-    sample->n_label = 3;
-    if (stack->booked_ns) { /* of many threads */
-        sample->label[0] = sample->label[2];
-        sample->n_label = 1;
+    time->num_unit = strings->seconds;
+    if (!stack->booked_ns) { /* otherwise of many threads */
+        sample->label[sample->n_label++] = label(scratch, strings->thread, stack->name, 0);
+        sample->label[sample->n_label++] = label(scratch, strings->tid, 0, stack->tid);
     }
+    sample->label[sample->n_label++] = time;
+    if (stack->label && !hpp_aggregate_label(aggregate, stack->label, &key, &value))
+        sample->label[sample->n_label++] = label(scratch, key, value, 0);
+    for (size_t i = 0; i < sample->n_label; i++)
+        if (!sample->label[i])
+            return -ENOMEM;
     return 0;
 }
 
@@ -222,8 +226,7 @@ static int add_samples(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
         hpp__pprof__sample__init(sample);
         sample->location_id = hpp_arena_allocate(scratch, stack->count * sizeof *sample->location_id);
         sample->value = hpp_arena_allocate(scratch, 2 * sizeof *sample->value);
-        if (!sample->location_id || !sample->value ||
-            add_labels(scratch, &strings, stack, aggregate->begun, sample))
+        if (!sample->location_id || !sample->value || add_labels(scratch, aggregate, &strings, stack, sample))
             return -ENOMEM;
         for (uint32_t i = 0; i < stack->count; i++)
             sample->location_id[i] = stack->locations[i];

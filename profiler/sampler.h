@@ -40,6 +40,8 @@ struct hpp_slot {
     int timer;                  /* kernel timer id, -1 if none */
     uint64_t cpu_begin;         /* the thread's CPU clock when its timer was armed, ns */
     uint64_t start_routine;     /* address of the thread's first function; 0: not known */
+    uint64_t untold_from;       /* the thread's CPU clock when sampling was stopped (pause.h), ns */
+    uint64_t untold;            /* what it used while that was so */
     int unblocked;              /* SIGPROF was blocked when it began, and is not, by our doing */
     char name[HPP_THREAD_NAME]; /* as the thread saw it when it began, and when it ended */
     /* the writer's own */
@@ -71,6 +73,7 @@ struct hpp_sampler {
     _Atomic uint32_t epoch;       /* moves before and after each dlclose */
     atomic_int forking;           /* threads in fork(2): the present code map must stay as it is */
     atomic_int sandboxed;         /* a seccomp filter stands: no system calls in the program */
+    atomic_int paused;          /* no timer runs for now (pause.h) */
     atomic_int stopped;           /* no thread may be armed any more */
 };
 

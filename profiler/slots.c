@@ -115,6 +115,7 @@ static struct hpp_slot *prepare(uint32_t index, int tid)
     slot->unblocked = 0;
     slot->weight = 0;
     slot->multiplier = 1;
+    slot->untold = 0;
     slot->label_at = NULL;
     slot->start_routine = 0;
     slot->value = MARK << 48 | (uint64_t)generation << INDEX_BITS | index;

@@ -30,14 +30,18 @@ int hpp_timer_arm(struct hpp_slot *slot)
 {
     int error = -ECANCELED;
 
-    slot->cpu_begin = hpp_sys_now(CLOCK_THREAD_CPUTIME_ID);
+    slot->untold_from = slot->cpu_begin = hpp_sys_now(CLOCK_THREAD_CPUTIME_ID);
     atomic_store(&slot->state, HPP_SLOT_ACTIVE);
+    if (atomic_load(&hpp_sampler.paused))
+        return 0;
     if (!atomic_load(&hpp_sampler.stopped))
         error = arm(slot);
     if (error) {
         hpp_timer_disarm(slot);
         atomic_fetch_add(&hpp_sampler.unsampled, 1);
     }
+    if (atomic_load(&hpp_sampler.paused)) /* just now */
+        hpp_timer_disarm(slot);
     return error;
 }
 

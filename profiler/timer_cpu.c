@@ -40,13 +40,15 @@ int hpp_timer_cpu_arm(struct hpp_slot *slot)
     uint32_t multiplier = atomic_load(&hpp_sampler.multiplier);
     uint64_t period = hpp_sampler.period * multiplier;
     struct itimerspec when = {timespec_of(period), timespec_of(random_phase(period, slot->tid))};
-    int timer = -1;
+    int timer = -1, before;
     /* the clock of a thread (kernel: include/linux/posix-timers_types.h): ~tid, per thread, what it ran */
     long error = HPP_SYSCALL(timer_create, (int)(~(uint32_t)slot->tid << 3 | 6), &event, &timer, 0, 0, 0);
 
     if (error)
         return (int)error;
-    slot->timer = timer;
+    before = __atomic_exchange_n(&slot->timer, timer, __ATOMIC_SEQ_CST);
+    if (before >= 0) /* another thread did so at the same moment */
+        HPP_SYSCALL(timer_delete, before, 0, 0, 0, 0, 0);
     slot->multiplier = multiplier;
     return (int)HPP_SYSCALL(timer_settime, timer, 0, &when, NULL, 0, 0);
 }

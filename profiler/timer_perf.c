@@ -38,6 +38,7 @@ static struct perf {
     struct event events[DESCRIPTORS];
     /* the writer's own */
     uint32_t seen; /* of asked */
+    int paused;    /* the events are disabled */
     int used;      /* no descriptor at or above it was ever one of ours */
     uint64_t ended_count;
 } * the_perf;
@@ -189,24 +190,32 @@ static long open_for(struct hpp_slot *slot)
     the_perf->events[fd].tid = tid;
     slot->multiplier = atomic_load(&hpp_sampler.multiplier);
     atomic_store(&the_perf->events[fd].value, value);
-    HPP_SYSCALL(ioctl, fd, PERF_EVENT_IOC_ENABLE, 0, 0, 0, 0);
+    if (!the_perf->paused)
+        HPP_SYSCALL(ioctl, fd, PERF_EVENT_IOC_ENABLE, 0, 0, 0, 0);
     return 0;
 }
 
-static void stop_all(void)
+/* Sampling was stopped, or begins again. */
+static void pause_or_resume(void)
 {
+    int paused = atomic_load(&hpp_sampler.paused) || atomic_load(&hpp_sampler.stopped);
+
+    if (paused == the_perf->paused)
+        return;
+    the_perf->paused = paused;
     for (int fd = 0; fd < the_perf->used; fd++)
         if (atomic_load(&the_perf->events[fd].value))
-            HPP_SYSCALL(ioctl, fd, PERF_EVENT_IOC_DISABLE, 0, 0, 0, 0);
+            HPP_SYSCALL(ioctl, fd, paused ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE, 0, 0, 0, 0);
 }
 
 void hpp_timer_perf_serve(void)
 {
     uint32_t asked, used;
 
-    if (the_perf && atomic_load(&hpp_sampler.stopped))
-        stop_all();
-    if (!the_perf || (asked = atomic_load(&the_perf->asked)) == the_perf->seen)
+    if (!the_perf)
+        return;
+    pause_or_resume();
+    if ((asked = atomic_load(&the_perf->asked)) == the_perf->seen)
         return;
     the_perf->seen = asked;
     used = atomic_load(&hpp_sampler.slots_used);

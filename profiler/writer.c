@@ -273,6 +273,7 @@ int hpp_writer_run(void *unused)
         uint32_t wake = atomic_load(&writer->wake);
         uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
         uint64_t interval = writer->flushes ? writer->flush_interval : FLUSH_FIRST;
+        uint32_t asked = atomic_load(&writer->flush_asked);
 
         hpp_books_look(); /* another program's time is not ours: before it can be seen that one was executed
                            */
@@ -283,8 +284,11 @@ int hpp_writer_run(void *unused)
         soon = hpp_writer_drain();
         if (cause || hands_over)
             break;
-        if (writer->aggregate.first && now - writer->last_flush >= interval)
+        if (writer->aggregate.first &&
+            (now - writer->last_flush >= interval || asked != atomic_load(&writer->flush_done)))
             hpp_writer_flush(NULL);
+        if (atomic_exchange(&writer->flush_done, asked) != asked)
+            hpp_sys_futex_wake(&writer->flush_done);
         hpp_budget_pause();
         built = hpp_tables_build(atomic_load(&hpp_sampler.code), keep_up);
         hpp_budget_resume();

@@ -39,13 +39,15 @@ struct hpp_writer {
     int target;                            /* pid */
 
     /* between target and writer */
-    _Atomic uint32_t wake;      /* futex: the target wants something */
-    _Atomic uint32_t stop;      /* the target ends: write all and go */
-    _Atomic uint32_t done;      /* futex: the file is complete */
-    _Atomic(const char *) note; /* a constant text for a comment hpprof.note, or NULL */
-    atomic_int is_hidden;       /* it is not the target's child */
-    int pid;                    /* the writer's; 0 if there is none */
-    uint32_t *main_tid;         /* cleared by the kernel when the main thread exits or execs; or NULL */
+    _Atomic uint32_t wake;        /* futex: the target wants something */
+    _Atomic uint32_t stop;        /* the target ends: write all and go */
+    _Atomic uint32_t done;        /* futex: the file is complete */
+    _Atomic uint32_t flush_asked; /* moves when the target wants all that is there to be written */
+    _Atomic uint32_t flush_done;  /* futex: what of it has been */
+    _Atomic(const char *) note;   /* a constant text for a comment hpprof.note, or NULL */
+    atomic_int is_hidden;         /* it is not the target's child */
+    int pid;                      /* the writer's; 0 if there is none */
+    uint32_t *main_tid;           /* cleared by the kernel when the main thread exits or execs; or NULL */
 
     /* the writer's own */
     int pidfd;
@@ -60,7 +62,7 @@ struct hpp_writer {
     const char *told_note;
     uint64_t untold, told_untold; /* weight of samples that were walked for want of a table */
     uint64_t told_refused;
-    uint64_t told_dropped, told_stale, told_unsampled, told_write_errors, told_lost_weight;
+    uint64_t told_dropped, told_stale, told_unsampled, told_labels, told_write_errors, told_lost_weight;
 };
 
 extern struct hpp_writer hpp_writer;
@@ -74,6 +76,10 @@ int hpp_writer_start(void);
  * most. Returns 0, or -errno if the profile could not be written (then hpp_writer.file names it), or
  * -ETIMEDOUT. */
 int hpp_writer_finish(void);
+
+/* Has all samples so far written, and waits for that. Returns 0, or -errno: of writing; -ESRCH where there is
+ * no writer; -ETIMEDOUT. */
+int hpp_writer_flush_now(void);
 
 /* Makes the writer nobody's child, for a program that is about to wait for any child of whatever kind
  * (__WALL, as debuggers do) and would wait for the writer as well. One that can be waited for is

@@ -158,6 +158,25 @@ int hpp_writer_finish(void)
     return writer->file.last_error;
 }
 
+int hpp_writer_flush_now(void)
+{
+    struct hpp_writer *writer = &hpp_writer;
+    uint64_t until = hpp_sys_now(CLOCK_MONOTONIC) + FINISH_SECONDS * 1000 * MS;
+    uint32_t asked, done;
+
+    if (!writer->pid)
+        return -ESRCH;
+    asked = atomic_fetch_add(&writer->flush_asked, 1) + 1;
+    atomic_fetch_add(&writer->wake, 1);
+    hpp_sys_futex_wake(&writer->wake);
+    while ((int32_t)((done = atomic_load(&writer->flush_done)) - asked) < 0) {
+        if (hpp_sys_now(CLOCK_MONOTONIC) > until)
+            return -ETIMEDOUT;
+        hpp_sys_futex_wait(&writer->flush_done, done, 50 * MS);
+    }
+    return writer->file.last_error;
+}
+
 /* ---- hiding ------------------------------------------------------------------------------------------- */
 
 /* Runs in a process that ends at once, so that the writer is nobody's child. */

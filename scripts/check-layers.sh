@@ -10,7 +10,7 @@ find common profiler preload symbolizer cli -name '*.[chS]' | sort | xargs awk '
         split("common profiler preload symbolizer cli", folders, " ")
         may["common"] = " common proto "
         may["profiler"] = " profiler common proto "
-        may["preload"] = " preload profiler common proto "
+        may["preload"] = " preload profiler common proto include "
         may["symbolizer"] = " symbolizer common proto "
         may["cli"] = " cli symbolizer common proto "
     }

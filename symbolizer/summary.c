@@ -63,6 +63,7 @@ void hpp_summary_make(struct hpp_summary *summary, const struct hpp_profile *pro
     summary->dropped = hpp_profile_sum(profile, "hpprof.lost", "dropped");
     summary->stale = hpp_profile_sum(profile, "hpprof.lost", "stale");
     summary->threads = hpp_profile_sum(profile, "hpprof.lost", "threads");
+    summary->labels = hpp_profile_sum(profile, "hpprof.lost", "labels");
     summary->write_errors = hpp_profile_sum(profile, "hpprof.lost", "write_errors");
     summary->lost_weight = hpp_profile_sum(profile, "hpprof.lost", "lost_weight");
     summary->not_libunwind = hpp_profile_sum(profile, "hpprof.lost", "not_libunwind");
@@ -100,6 +101,7 @@ bool hpp_summary_print_lost(FILE *out, const struct hpp_summary *summary)
         {summary->dropped, "sample dropped (ring full)", "samples dropped (ring full)"},
         {summary->stale, "late signal of an ended thread", "late signals of ended threads"},
         {summary->threads, "thread not sampled", "threads not sampled"},
+        {summary->labels, "label for which there was no room", "labels for which there was no room"},
         {summary->lost_weight, "sample that could not be written", "samples that could not be written"},
         {summary->write_errors, "failed write", "failed writes"}};
     const char *before = "Lost: ";

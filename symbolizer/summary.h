@@ -17,7 +17,7 @@ struct hpp_summary_image {
 struct hpp_summary {
     size_t processes, ends; /* processes in the profile, and how many of them came to their end */
     uint64_t frequency;     /* of the first process; 0: not known */
-    uint64_t dropped, stale, threads, write_errors, lost_weight;
+    uint64_t dropped, stale, threads, labels, write_errors, lost_weight;
     uint64_t cpu_ns;        /* that the processes used, by their own clocks; 0: not known */
     size_t by_fp_processes; /* walked by frame pointers only, as was asked for */
     char not_kept[64];      /* why the tables that were built are not in the cache; "" if they are */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -53,6 +54,8 @@ static void expect_defaults(const struct hpp_agent_options *options)
     assert_int_equal(options->cache_max, 1 << 30);
     assert_int_equal(options->flush, 1);
     assert_int_equal(options->file_max, 64 << 20);
+    assert_true(options->start);
+    assert_int_equal(options->toggle_signal, 0);
     assert_int_equal(options->memory, HPP_MEMORY_DEFAULT);
 }
 
@@ -106,6 +109,8 @@ static void test_values(void **state)
                                   "HOME=/h",
                                   "HPPROF_FLUSH=60",
                                   "HPPROF_OFF_FILE=/off",
+                                  "HPPROF_START=off",
+                                  "HPPROF_TOGGLE_SIGNAL=USR2",
                                   "HPPROF_SESSION=/s",
                                   "HPPROF_FIRST=/f",
                                   NULL};
@@ -125,6 +130,8 @@ static void test_values(void **state)
     assert_string_equal(options.cache, "/c");
     assert_int_equal(options.cache_max, 5 << 20);
     assert_int_equal(options.flush, 60);
+    assert_false(options.start);
+    assert_int_equal(options.toggle_signal, SIGUSR2);
     assert_string_equal(hpp_agent_off_file(environment), "/off");
     assert_string_equal(options.cache_home, "/x");
     assert_string_equal(options.home, "/h");
