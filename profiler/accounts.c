@@ -155,7 +155,8 @@ int hpp_accounts_get(unsigned index, struct hpp_account_due *due)
         .kind = kind,
         .start_routine = atomic_load(&entry->routine),
         .ns = atomic_load(&entry->kind[kind].ns) - entry->kind[kind].booked,
-        .chance = 3 * (int64_t)hpp_sampler.period * square_root(atomic_load(&entry->kind[kind].count)),
+        .chance = 3 * (int64_t)(hpp_sampler.period * atomic_load(&hpp_sampler.multiplier)) *
+                  square_root(atomic_load(&entry->kind[kind].count)),
         .booked = &entry->kind[kind].booked,
     };
     return 1;

@@ -11,10 +11,17 @@
 
 #define HPP_HANDLER_TICKS_MAX (1u << 20) /* what lasts longer was interrupted */
 
-/* A handler that began at BEGIN (hpp_arch_ticks) ends. Handler. */
+/* The present time for a handler's cost. A sandbox may forbid even to look at the counter (strict seccomp
+ * does). */
+static inline uint64_t hpp_budget_ticks(void)
+{
+    return atomic_load_explicit(&hpp_sampler.sandboxed, memory_order_relaxed) ? 0 : hpp_arch_ticks();
+}
+
+/* A handler that began at BEGIN (hpp_budget_ticks) ends. Handler. */
 static inline void hpp_budget_spent(struct hpp_slot *slot, uint64_t begin)
 {
-    uint64_t ticks = hpp_arch_ticks() - begin;
+    uint64_t ticks = hpp_budget_ticks() - begin;
 
     slot->signals++;
     slot->ticks += ticks < HPP_HANDLER_TICKS_MAX ? ticks : HPP_HANDLER_TICKS_MAX;

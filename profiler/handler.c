@@ -125,7 +125,7 @@ static void pass_on(siginfo_t *info, ucontext_t *context)
 
 void hpp_handler(int signal, siginfo_t *info, void *context)
 {
-    uint64_t begin = hpp_arch_ticks();
+    uint64_t begin = hpp_budget_ticks();
     uint32_t weight;
     uint64_t value = hpp_source_value(info, &weight);
     struct hpp_slot *slot;

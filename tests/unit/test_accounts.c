@@ -24,6 +24,7 @@ static int setup(void **state)
 {
     (void)state;
     hpp_sampler.period = PERIOD;
+    hpp_sampler.multiplier = 1;
     hpp_sampler.slots = NULL;
     atomic_store(&hpp_sampler.slots_used, 0);
     atomic_store(&hpp_sampler.code, &the_map);
@@ -192,7 +193,7 @@ static void test_clock(void **state)
 /* What a late signal is to weigh, by where it came. */
 static void test_late(void **state)
 {
-    struct hpp_slot slot = {.start_routine = ROUTINE};
+    struct hpp_slot slot = {.start_routine = ROUTINE, .multiplier = 1};
     ucontext_t context;
     greg_t *gregs = context.uc_mcontext.gregs;
     struct timespec tick;
@@ -208,6 +209,10 @@ static void test_late(void **state)
     assert_int_equal(due_of(HPP_BLOCKED, ROUTINE).ns, 0);
     assert_int_equal(hpp_account_late(&slot, &context, huge), 102);
     assert_int_equal(due_of(HPP_BLOCKED, ROUTINE).ns, (int64_t)(huge - 102) * PERIOD);
+    /* where the rate is lower, a signal stands for more */
+    slot.multiplier = 64;
+    assert_int_equal(hpp_account_late(&slot, &context, huge), 100 + 128);
+    slot.multiplier = 1;
     /* at the end of a system call that took so long: it is where the time went */
     gregs[REG_RCX] = ROUTINE;
     gregs[REG_RAX] = 1;
