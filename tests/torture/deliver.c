@@ -29,7 +29,7 @@ static int stepping, first_status = -1;
 static pid_t first;
 
 static struct {
-    unsigned long moments, sent, delivered, threads, processes, execs;
+    unsigned long moments, sent, delivered, threads, processes, execs, timers, others;
 } count;
 
 static _Noreturn void die(const char *what)
@@ -119,8 +119,11 @@ static void note_timer(struct task *task, uint64_t event)
     if (!deliver_read(task, event, words, sizeof words))
         return;
     tid = (pid_t)words[2];
-    if ((int)words[1] == SIGPROF && words[1] >> 32 == KERNEL_SIGEV_THREAD_ID && words[0] >> 48 == MARK)
+    if ((int)words[1] == SIGPROF && words[1] >> 32 == KERNEL_SIGEV_THREAD_ID && words[0] >> 48 == MARK) {
         task_of(tid)->value = words[0];
+        count.timers++;
+        count.others += tid != task->tid;
+    }
 }
 
 static void at_entry(struct task *task, const struct __ptrace_syscall_info *call)
@@ -291,10 +294,10 @@ int main(int argc, char **argv)
             break;
         at_stop(tid, status);
     }
-    fprintf(
-        stderr,
-        "deliver: %lu moments, %lu signals sent, %lu delivered: %lu processes, %lu threads more, %lu execs\n",
-        count.moments, count.sent, count.delivered, count.processes, count.threads, count.execs);
+    fprintf(stderr, "deliver: %lu moments, %lu signals sent, %lu delivered; ", count.moments, count.sent,
+            count.delivered);
+    fprintf(stderr, "%lu processes, %lu threads more, %lu execs, %lu timers, %lu of them by another thread\n",
+            count.processes, count.threads, count.execs, count.timers, count.others);
     if (WIFSIGNALED(first_status))
         fprintf(stderr, "deliver: the program was ended by signal %d\n", WTERMSIG(first_status));
     return WIFEXITED(first_status) ? WEXITSTATUS(first_status) : 128 + WTERMSIG(first_status);

@@ -47,7 +47,7 @@ deliver() {
     same_as_plain "$tools/scene"
     readable
     sed "s/^deliver:/$part:/" said
-    awk '/signals sent/ { if ($6 > 0) ok = 1 } END { exit !ok }' said || wrong 'no signal was delivered'
+    awk '/signals sent/ { if ($7 > 0) ok = 1 } END { exit !ok }' said || wrong 'no signal was delivered'
 }
 torture_calls() { deliver syscalls 1; }
 torture_steps() { deliver step "$(awk -v scale="$scale" 'BEGIN { print (scale >= 1 ? 1 : int(1 / scale)) }')"; }

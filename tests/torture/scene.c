@@ -1,15 +1,21 @@
-/* What a program does where a signal is least wanted: `scene` goes through start-up, threads, fork, spawning,
- * libraries, and executes itself to go through its exit. It prints what came out; exit status 7.
+/* What a program does where a signal is least wanted: `scene` goes through start-up, threads of all kinds,
+ * fork, spawning, libraries, and executes itself to go through its exit. It prints what came out and ends
+ * with status 7.
+ *
  * flags: -pthread -ldl */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -114,6 +120,43 @@ static void libraries(void)
     }
 }
 
+/* A thread that no library knows of, with its creator's thread-local storage: raw calls only. It lives beside
+ * all the other scenes, long enough to be found. */
+static atomic_int raw_may_end, raw_tid;
+
+static int run_raw(void *argument)
+{
+    const struct timespec nap = {0, 2000000};
+
+    while (!raw_may_end) {
+        for (volatile int i = 0; i < 50; i++)
+            ;
+        __asm__ volatile("syscall" ::"a"(SYS_nanosleep), "D"(&nap), "S"(0) : "rcx", "r11", "memory");
+    }
+    return argument != NULL;
+}
+
+static void start_raw(void)
+{
+    static char stack[65536] __attribute__((aligned(64)));
+    const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+                      CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+
+    say("raw thread", clone(run_raw, stack + sizeof stack, flags, NULL, &raw_tid, NULL, &raw_tid) > 0);
+}
+
+static void end_raw(void)
+{
+    const struct timespec nap = {0, 1000000};
+
+    for (int i = 0; i < 300; i++) /* long enough to be found */
+        nanosleep(&nap, NULL);
+    raw_may_end = 1;
+    while (raw_tid)
+        nanosleep(&nap, NULL);
+    say("raw thread ended", raw_tid);
+}
+
 static void last_words(void)
 {
     say("at exit", 0);
@@ -131,10 +174,12 @@ int main(int argc, char **argv)
         exit(7);
     }
     say("start", argc);
+    start_raw();
     threads();
     forks();
     spawn(argv[0]);
     libraries();
+    end_raw();
     execl(argv[0], argv[0], "last", NULL);
     return 1;
 }
