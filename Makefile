@@ -46,10 +46,9 @@ TOOL_SRC   := $(COMMON_SRC) $(wildcard symbolizer/*.c)
 CLI_SRC    := $(wildcard cli/*.c)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
-# What make bench-unwind and bench-sampler need is only built for them.
+# What make bench-unwind needs is larger, and only built for it.
 BENCH_UNWIND := $(wildcard bench/unwind*.c)
-BENCH_SAMPLER := $(OUT)/bench/sampler_handler $(OUT)/bench/sampler_work $(OUT)/bench/libsampler_empty.so
-BENCH_SRC  := $(filter-out $(BENCH_UNWIND) bench/sampler%,$(wildcard bench/*.c))
+BENCH_SRC  := $(filter-out $(BENCH_UNWIND) bench/sampler_empty.c,$(wildcard bench/*.c))
 TORTURE_PROGRAMS := scene many reap kills looks
 PROG_SRC   := $(wildcard tests/programs/*.c tests/programs/*.cc)
 # Unit tests of the agent's parts take what they name from here; what runs at load time stays out.
@@ -61,7 +60,7 @@ CLI_OBJ    := $(CLI_SRC:%.c=$(OUT)/obj/%.o)
 UNIT_HELP_OBJ := $(UNIT_HELP:%.c=$(OUT)/obj/%.o)
 TARGET_OBJ := $(TARGET_SRC:%.c=$(OUT)/obj/%.o)
 UNIT_BIN   := $(UNIT_SRC:%.c=$(OUT)/%)
-BENCH_BIN  := $(BENCH_SRC:%.c=$(OUT)/%)
+BENCH_BIN  := $(BENCH_SRC:%.c=$(OUT)/%) $(OUT)/bench/libsampler_empty.so
 UNWIND_BIN := $(addprefix $(OUT)/tests/,unwind/step unwind/second_opinion libhpprof-check.so)
 TORTURE_BIN := $(addprefix $(OUT)/tests/torture/,deliver walks $(TORTURE_PROGRAMS))
 PROG_BIN   := $(addprefix $(OUT)/,$(basename $(PROG_SRC)))
@@ -274,7 +273,7 @@ bench-unwind: deps-test  ## measure what walking by unwind tables costs (about f
 SCALE ?= 1
 bench-sampler: deps-test  ## measure what sampling costs, beside perf, libprofiler and pprof-rs (ten minutes; SCALE=0.1)
 	@scripts/deps.sh bench || true # what cannot be had is not compared with
-	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs $(BENCH_SAMPLER)
+	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs
 	@bench/sampler.sh $(BUILD) $(SCALE)
 bench-roots: deps-programs  ## which share of stock programs' stacks reach their root (about five minutes)
 	@+$(MAKE) --no-print-directory $(JOBS) all

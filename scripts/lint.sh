@@ -7,7 +7,7 @@ status=0
 
 find common profiler preload symbolizer cli tests bench -name '*.[ch]' -print0 |
     xargs -0 clang-format --dry-run -Werror || status=1
-find scripts bench .ci/run tests/run -type f \( -name '*.sh' -o -name run \) -print0 |
+find scripts bench tests .ci/run -type f \( -name '*.sh' -o -name run \) -print0 |
     xargs -0 shellcheck -x -S warning || status=1
 find tests -name '*.bats' -print0 | xargs -0 shellcheck -x -S warning || status=1
 for check in scripts/check-lengths.sh scripts/check-layers.sh; do
