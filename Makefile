@@ -258,7 +258,7 @@ unwind-check: deps-test  ## walk the stacks of stock programs twice, by us and b
 
 TORTURE ?= 1
 torture: deps-test  ## what takes long: signals at every instruction, 10^6 walks, ... (TORTURE=0.1: a tenth of it)
-	@+$(MAKE) --no-print-directory $(JOBS) all torture-programs
+	@+$(MAKE) --no-print-directory $(JOBS) all programs torture-programs
 	@tests/torture/run.sh $(BUILD) $(TORTURE)
 
 demo: deps  ## profile a compile and a program of ours, on huge pages where there are any
