@@ -65,8 +65,8 @@ HPPROF_INLINE const struct hpprof_api *hpprof_api_(void)
 
 /* The number of the label KEY=VALUE; equal pairs have the same number for as long as the process lives, and
  * in the children it forks. There are 65,535; texts of more than 255 bytes are cut. 0, which is no label:
- * without the agent, when there is no room, if a text is empty, or KEY one of hpprof's own (thread, tid, time,
- * process, pid). Call it once for each pair, and keep the number. */
+ * without the agent, when there is no room, if a text is empty, or KEY one of hpprof's own (thread, tid,
+ * time, process, pid). Call it once for each pair, and keep the number. */
 HPPROF_INLINE uint32_t hpp_label_intern(const char *key, const char *value)
 {
     return hpprof_api_()->label_intern(key, value);

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -53,30 +52,6 @@ int hpp_agent_is_active(void)
            hpp_sys_getpid() == hpp_sampler.pid;
 }
 
-/* In a session the file is there from the start, locked as long as its writer lives: so hpprof record
- * knows whom to wait for. The lock goes with the open file, which the writer inherits. */
-static void open_session_file(struct hpp_pprof_file *file)
-{
-    size_t length = hpp_text_length(file->path);
-    long fd = -EEXIST;
-
-    for (unsigned attempt = 0; fd == -EEXIST && attempt < 1000; attempt++) {
-        struct hpp_text path = {file->path, sizeof file->path, length};
-        if (attempt) {
-            hpp_text_put(&path, ".");
-            hpp_text_put_number(&path, attempt);
-        }
-        fd = hpp_sys_open(file->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-    }
-    if (fd < 0)
-        return;
-    if (!hpp_text_equal(file->path + length, "")) /* there was another program in this process */
-        hpp_accounts_begin(agent.cpu_begin);
-    HPP_SYSCALL(flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
-    file->fd = (int)fd;
-    file->locked = 1;
-}
-
 /* Sets the writer up for this process and starts it. FOLDER is as for hpp_output_path. */
 static int start_writer(const char *folder, int inherited)
 {
@@ -103,8 +78,11 @@ static int start_writer(const char *folder, int inherited)
         return -ENOMEM;
     hpp_tables_init(agent.tables, agent.options.cache_max);
     hpp_head_comments(&agent.options, agent.program, &agent.remap, inherited);
+    /* In a session the file is there from the start, locked as long as its writer lives: so hpprof record
+     * knows whom to wait for. The lock goes with the open file, which the writer inherits. */
+    writer->file.locked = agent.options.session != NULL;
     if (agent.options.session)
-        open_session_file(&writer->file);
+        hpp_pprof_open(&writer->file);
     if (hpp_writer_start())
         atomic_store(
             &writer->note,

@@ -9,9 +9,9 @@
 #define HPP_LABELS       65536u /* numbers; 0 is no label */
 #define HPP_LABEL_LENGTH 255u   /* bytes of a key, and of a value, at most: longer ones are cut */
 
-/* The number of this pair. 0 if one of them is empty, or the key one that hpprof gives itself (thread, tid, time, process,
- * pid), or where there is no room. Makes no call but, the first time, for memory: signal handlers may call
- * it. */
+/* The number of this pair. 0 if one of them is empty, or the key one that hpprof gives itself (thread, tid,
+ * time, process, pid), or where there is no room. Makes no call but, the first time, for memory: signal
+ * handlers may call it. */
 uint32_t hpp_labels_intern(const char *key, const char *value);
 
 /* The pair of NUMBER. Returns whether there is one. */

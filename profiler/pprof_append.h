@@ -49,6 +49,10 @@ void hpp_pprof_comment(struct hpp_pprof_file *file, struct hpp_aggregate *aggreg
  * would become larger than file->max is aggregated anew. */
 int hpp_pprof_append(struct hpp_pprof_file *file, struct hpp_aggregate *aggregate);
 
+/* Makes the file: file->path, or with .1, .2, … behind it, the first that does not exist. The next chunk does
+ * so where it is not open yet. Returns 0 or -errno. */
+int hpp_pprof_open(struct hpp_pprof_file *file);
+
 /* Opens the file again, if it was open in a writer that has ended. Where that fails, the next chunk begins a
  * new file. */
 void hpp_pprof_reopen(struct hpp_pprof_file *file);

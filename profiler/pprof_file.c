@@ -20,8 +20,7 @@ static int is_spared(const char *path)
     return S_ISDIR(status.st_mode) ? -EISDIR : -EEXIST;
 }
 
-/* Opens PATH, or PATH.1, PATH.2, …: the first that does not exist. */
-static int open_new(struct hpp_pprof_file *file)
+int hpp_pprof_open(struct hpp_pprof_file *file)
 {
     size_t length = hpp_text_length(file->path);
     long fd = -EEXIST;
@@ -74,7 +73,7 @@ int hpp_pprof_write(struct hpp_pprof_file *file, const uint8_t *bytes, size_t si
     if (file->max && file->size + size > file->limit)
         return -EFBIG;
     if (file->fd < 0)
-        error = open_new(file);
+        error = hpp_pprof_open(file);
     if (error)
         return error;
     error = hpp_pprof_write_at(file->fd, bytes, size, file->size);
@@ -110,7 +109,7 @@ int hpp_pprof_restore(struct hpp_pprof_file *file)
 
     if (from < 0 || hpp_sys_fstat(from, &status) || status.st_nlink)
         return 0;
-    error = open_new(file);
+    error = hpp_pprof_open(file);
     if (error)
         return error;
     error = copy(file, from);

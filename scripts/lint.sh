@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 status=0
 
-find common profiler preload symbolizer cli tests bench -name '*.[ch]' -print0 |
+find common profiler preload symbolizer cli include examples tests bench -name '*.[ch]' -print0 |
     xargs -0 clang-format --dry-run -Werror || status=1
 find scripts bench tests .ci/run -type f \( -name '*.sh' -o -name run \) -print0 |
     xargs -0 shellcheck -x -S warning || status=1
