@@ -17,6 +17,12 @@ torture() {
     torture 0.01 calls
 }
 
+@test "the same in stock programs" {
+    [ "$(uname -m)" = x86_64 ] || skip 'for x86-64 only'
+    "${PROGRAMS%/programs}/torture/deliver" syscalls 1 true || skip 'ptrace is not possible'
+    torture 1 stock
+}
+
 @test "our signal at one instruction of a hundred of start-up, threads, fork, exec, dlopen and exit" {
     [ "$(uname -m)" = x86_64 ] || skip 'for x86-64 only'
     "${PROGRAMS%/programs}/torture/deliver" syscalls 1 true || skip 'ptrace is not possible'

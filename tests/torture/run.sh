@@ -39,18 +39,46 @@ readable() {
     ! grep -aq 'a torn last chunk was left out' merged || wrong 'a profile is torn'
 }
 
-# deliver HOW EVERY: our signal at the worst moments of a small program
+# deliver HOW EVERY COMMAND…: our signal at the worst moments of a program
 deliver() {
-    LD_PRELOAD='' "$tools/deliver" "$1" "$2" env LD_PRELOAD="$agent" HPPROF_REMAP=off HPPROF_FREQ=1 \
-        HPPROF_OUT="$work/profiles/$part.%p.pb" "$tools/scene" >out 2>said
+    "$tools/deliver" "$1" "$2" env LD_PRELOAD="$agent" HPPROF_REMAP=off HPPROF_FREQ=1 \
+        HPPROF_OUT="$work/profiles/$part.%p.pb" "${@:3}" >out 2>said
     status=$?
-    same_as_plain "$tools/scene"
+    same_as_plain "${@:3}"
     readable
-    sed "s/^deliver:/$part:/" said
+    grep '^deliver:' said | sed "s,^deliver:,$part ($(basename "$3")):,"
     awk '/signals sent/ { if ($7 > 0) ok = 1 } END { exit !ok }' said || wrong 'no signal was delivered'
 }
-torture_calls() { deliver syscalls 1; }
-torture_steps() { deliver step "$(awk -v scale="$scale" 'BEGIN { print (scale >= 1 ? 1 : int(1 / scale)) }')"; }
+torture_calls() { deliver syscalls 1 "$tools/scene"; }
+torture_steps() { deliver step "$(awk -v scale="$scale" 'BEGIN { print (scale >= 1 ? 1 : int(1 / scale)) }')" "$tools/scene"; }
+
+# The same right before and behind each system call of stock programs.
+torture_stock() {
+    local program missing=''
+    cat >work.py <<'PYTHON'
+import os, subprocess, sys, threading
+def work(n): return sum(i * i for i in range(n))
+threads = [threading.Thread(target=work, args=(20000,)) for _ in range(4)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(subprocess.run(["sh", "-c", "echo out; exit 5"], capture_output=True))
+if not os.fork(): os._exit(work(10) % 7)
+print(os.wait()[1])
+import json, re, ctypes, sqlite3
+print(sqlite3.connect(":memory:").execute("select 1 + 1").fetchall())
+sys.exit(3)
+PYTHON
+    echo 'int main(void) { return 0; }' >work.c
+    echo 'fork; wait; print "x\n"; exit(2)' >work.pl
+    echo 'for i in 1 2; do (echo $i | tr 1 x; exit 3); done; trap "echo end" EXIT; sleep 0.1 & wait; exit 4' >work.sh
+    for program in 'python3 work.py' 'perl work.pl' 'gcc -O2 -S -o /dev/stdout work.c' \
+        'bash work.sh' 'xz -T2 -c /bin/sh' 'git --no-pager diff --no-index work.py work.c'; do
+        command -v "${program%% *}" >/dev/null || { missing+=" ${program%% *}" && continue; }
+        # shellcheck disable=SC2086 # a list of words
+        deliver syscalls 1 $program
+    done
+    [ -z "$missing" ] || echo "stock: not installed:$missing"
+}
 
 torture_walks() {
     local seed
@@ -145,7 +173,7 @@ torture_accounts() {
 failed=0 reader='hpprof report'
 ! command -v go >/dev/null || reader='go tool pprof'
 mkdir profiles
-[ $# -gt 0 ] || set -- calls steps walks threads forks kills looks accounts
+[ $# -gt 0 ] || set -- calls stock steps walks threads forks kills looks accounts
 for part; do
     torture_"$part"
 done
