@@ -25,7 +25,7 @@ static void empty_handler(int signal, siginfo_t *info, void *context)
 /* Empties the ring and looks at what was in it. */
 static void drain(unsigned depth)
 {
-    struct hpp_ring *ring = &hpp_sampler.rings[slot->home];
+    struct hpp_ring *ring = hpp_sampler.rings[slot->home];
     const uint64_t *record;
 
     while ((record = hpp_ring_peek(ring))) {

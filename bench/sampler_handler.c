@@ -82,7 +82,7 @@ static void load_pprof_rs(const char *path)
 /* Empties the ring and looks at what was in it. */
 static void drain(unsigned depth)
 {
-    struct hpp_ring *ring = &hpp_sampler.rings[slot->home];
+    struct hpp_ring *ring = hpp_sampler.rings[slot->home];
     const uint64_t *record;
 
     while ((record = hpp_ring_peek(ring))) {

@@ -59,7 +59,7 @@ static void handle_by_walk(int signal, siginfo_t *info, void *context)
                             .root_fp = slot->root_fp,
                             .code = atomic_load(&hpp_sampler.code),
                             .agent = hpp_sampler.agent,
-                            .cache = &hpp_sampler.rings[slot->home].cache};
+                            .cache = &hpp_sampler.rings[slot->home]->cache};
     struct hpp_walk_result result;
 
     (void)signal, (void)info;
@@ -133,7 +133,7 @@ static void make_chain(struct chain *chain, uint64_t *seed)
 /* Empties the ring; every record in it must be a whole stack. That of the tables is expected of libunwind. */
 static void drain(enum way way)
 {
-    struct hpp_ring *ring = &hpp_sampler.rings[slot->home];
+    struct hpp_ring *ring = hpp_sampler.rings[slot->home];
     const uint64_t *record;
 
     while ((record = hpp_ring_peek(ring))) {
@@ -196,7 +196,7 @@ static double measure_cold(enum way way, const struct chain *chains)
     use(way);
     batch = 1;
     sweep_caches();
-    memset(&hpp_sampler.rings[slot->home].cache, 0, sizeof(struct hpp_walk_cache));
+    memset(&hpp_sampler.rings[slot->home]->cache, 0, sizeof(struct hpp_walk_cache));
     for (int i = 0; i < COLD_STACKS;) {
         double start = cpu_ns();
         for (int end = i + 100; i < end; i++) /* as many as the ring takes */

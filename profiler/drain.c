@@ -26,12 +26,13 @@
 /* Whether no handler, and no fork that is copying it, can still have the map before the present one. */
 static int old_map_is_free(void)
 {
-    uint32_t used = hpp_rings_used();
+    uint32_t used = atomic_load(&hpp_sampler.rings_used);
 
     if (atomic_load(&hpp_sampler.forking))
         return 0;
     for (uint32_t i = 0; i < used; i++) {
-        for (int tries = 0; atomic_load(&hpp_sampler.rings[i].busy); tries++) {
+        struct hpp_ring *ring = atomic_load(&hpp_sampler.rings[i]);
+        for (int tries = 0; ring && atomic_load(&ring->busy); tries++) {
             if (tries == QUIET_TRIES)
                 return 0;
             HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
@@ -200,14 +201,19 @@ int hpp_writer_drain(void)
 {
     int soon = 0;
     uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
-    uint32_t used = hpp_rings_used();
+    uint32_t used = atomic_load(&hpp_sampler.rings_used);
 
     if (hpp_writer.proc_is_ours)
         soon = hpp_adopt_look(now);
     hpp_timer_perf_serve();
     for (uint32_t i = 0; i < used; i++) {
-        struct hpp_ring *ring = &hpp_sampler.rings[i];
-        soon |= hpp_ring_used(ring) > HPP_RING_WORDS / 4;
+        struct hpp_ring *ring = atomic_load(&hpp_sampler.rings[i]);
+        if (!ring)
+            continue;
+        if (hpp_ring_used(ring) > HPP_RING_WORDS / 4) {
+            soon = 1;
+            hpp_ring_map((i + 1) % hpp_sampler.ring_count);
+        }
         drain_ring(ring, now);
     }
     hpp_budget_look(now);

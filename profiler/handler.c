@@ -37,8 +37,8 @@ static struct hpp_ring *find_ring(const struct hpp_slot *slot, uint64_t **record
     uint32_t index = slot->home;
 
     for (unsigned tries = 0; tries < HPP_RINGS_TRIED && tries < hpp_sampler.ring_count; tries++) {
-        struct hpp_ring *ring = &hpp_sampler.rings[index];
-        if (hpp_ring_take(ring)) {
+        struct hpp_ring *ring = atomic_load_explicit(&hpp_sampler.rings[index], memory_order_acquire);
+        if (ring && hpp_ring_take(ring)) {
             *record = hpp_ring_reserve(ring, hpp_sampler.depth);
             if (*record)
                 return ring;

@@ -37,44 +37,46 @@ struct hpp_slot {
     _Atomic uint32_t *label_at; /* where the thread keeps its present label, or NULL */
     _Atomic uint32_t put;       /* records put into rings; the thread's */
     int tid;
-    int timer;                  /* kernel timer id, -1 if none */
-    uint64_t cpu_begin;         /* the thread's CPU clock when its timer was armed, ns */
-    uint64_t start_routine;     /* address of the thread's first function; 0: not known */
-    uint64_t untold_from;       /* the thread's CPU clock when sampling was stopped (pause.h), ns */
-    uint64_t untold;            /* what it used while that was so */
-    int unblocked;              /* SIGPROF was blocked when it began, and is not, by our doing */
-    char name[HPP_THREAD_NAME]; /* as the thread saw it when it began, and when it ended */
+    int timer;              /* kernel timer id, -1 if none */
+    uint64_t cpu_begin;     /* the thread's CPU clock when its timer was armed, ns */
+    uint64_t start_routine; /* address of the thread's first function; 0: not known */
+    uint64_t untold_from;   /* the thread's CPU clock when sampling was stopped (pause.h), ns */
+    uint64_t untold;        /* what it used while that was so */
+    int unblocked;          /* SIGPROF was blocked when it began, and is not, by our doing */
+    /* as the thread saw it when it began, and when it ended */
+    _Alignas(64) char name[HPP_THREAD_NAME];
     /* the writer's own */
-    _Alignas(64) _Atomic uint32_t taken; /* records taken out of rings */
-    uint32_t name_index;                 /* the name as a string of the profile */
-    uint64_t named_at;                   /* in which flush it was asked for */
+    _Atomic uint32_t taken; /* records taken out of rings */
+    uint32_t name_index;    /* the name as a string of the profile */
+    uint64_t named_at;      /* in which flush it was asked for */
 };
 
 struct hpp_sampler {
     _Atomic(const struct hpp_code_map *) code;
-    const struct hpp_segment *agent; /* the segment of our own code */
-    struct hpp_slot *slots;          /* HPP_SLOTS of them */
-    _Atomic uint32_t slots_used;     /* no slot at or above this was ever claimed */
-    struct hpp_ring *rings;          /* the pool, for all threads */
+    const struct hpp_segment *agent;   /* the segment of our own code */
+    struct hpp_slot *slots;            /* HPP_SLOTS of them */
+    _Atomic uint32_t slots_used;       /* no slot at or above this was ever claimed */
+    _Atomic(struct hpp_ring *) *rings; /* the pool, for all threads; NULL: not mapped yet */
     uint32_t ring_count;
-    uint64_t period;              /* ns of CPU time, or events, that a weight of 1 stands for */
-    int timer;                    /* enum hpp_timer, never AUTO */
-    int event;                    /* enum hpp_event */
-    unsigned max_cpu;             /* per cent that profiling may cost; 0: whatever it does */
-    _Atomic uint32_t multiplier;  /* timers' periods are so many periods */
-    int check_all;                /* HPPROF_VALIDATE=pipe */
-    unsigned depth;               /* frames recorded of one stack (HPPROF_DEPTH) */
-    int no_tables;                /* HPPROF_UNWIND=fp */
-    int libunwind;                /* HPPROF_UNWIND=libunwind, and it is loaded */
-    int pid;                      /* the process this state belongs to: a vfork child has another */
-    _Atomic uint64_t dropped;     /* weight of samples for which there was no ring with room */
-    _Atomic uint64_t stale;       /* signals for a thread that had ended */
-    _Atomic uint64_t unsampled;   /* threads that got no timer */
-    _Atomic uint32_t epoch;       /* moves before and after each dlclose */
-    atomic_int forking;           /* threads in fork(2): the present code map must stay as it is */
-    atomic_int sandboxed;         /* a seccomp filter stands: no system calls in the program */
-    atomic_int paused;          /* no timer runs for now (pause.h) */
-    atomic_int stopped;           /* no thread may be armed any more */
+    _Atomic uint32_t rings_used; /* no ring at or above this was ever mapped */
+    uint64_t period;             /* ns of CPU time, or events, that a weight of 1 stands for */
+    int timer;                   /* enum hpp_timer, never AUTO */
+    int event;                   /* enum hpp_event */
+    unsigned max_cpu;            /* per cent that profiling may cost; 0: whatever it does */
+    _Atomic uint32_t multiplier; /* timers' periods are so many periods */
+    int check_all;               /* HPPROF_VALIDATE=pipe */
+    unsigned depth;              /* frames recorded of one stack (HPPROF_DEPTH) */
+    int no_tables;               /* HPPROF_UNWIND=fp */
+    int libunwind;               /* HPPROF_UNWIND=libunwind, and it is loaded */
+    int pid;                     /* the process this state belongs to: a vfork child has another */
+    _Atomic uint64_t dropped;    /* weight of samples for which there was no ring with room */
+    _Atomic uint64_t stale;      /* signals for a thread that had ended */
+    _Atomic uint64_t unsampled;  /* threads that got no timer */
+    _Atomic uint32_t epoch;      /* moves before and after each dlclose */
+    atomic_int forking;          /* threads in fork(2): the present code map must stay as it is */
+    atomic_int sandboxed;        /* a seccomp filter stands: no system calls in the program */
+    atomic_int paused;           /* no timer runs for now (pause.h) */
+    atomic_int stopped;          /* no thread may be armed any more */
 };
 
 extern struct hpp_sampler hpp_sampler;
@@ -82,9 +84,8 @@ extern struct hpp_sampler hpp_sampler;
 #define HPP_RINGS_TRIED    4u           /* a handler tries its home ring and those behind it */
 #define HPP_MEMORY_DEFAULT (4ull << 20) /* as in options.def */
 
-/* Makes the slots and the rings for this process: MEMORY bytes of rings, with what walks remember, but at
- * least two. All is mapped here, and takes memory as far as it is used. Start-up code. Returns 0 or
- * -ENOMEM. */
+/* Makes the slots for this process, and room for MEMORY bytes of rings, with what walks remember, but at
+ * least two. Rings are mapped by hpp_ring_map. Start-up code. Returns 0 or -ENOMEM. */
 int hpp_sampler_init(uint64_t memory);
 
 /* Forgets all threads: in a fork child they do not exist. CODE is the map that was there before the fork:
@@ -95,8 +96,8 @@ void hpp_sampler_after_fork(const struct hpp_code_map *code);
  * bounds in and arms it. */
 struct hpp_slot *hpp_slot_claim(void);
 
-/* The same for thread TID of the process. Its stack's bounds are empty: all of it is read through the kernel. A
- * timer that was left in it is for hpp_timer_disarm, by a thread of the process. Writer. */
+/* The same for thread TID of the process. Its stack's bounds are empty: all of it is read through the kernel.
+ * A timer that was left in it is for hpp_timer_disarm, by a thread of the process. Writer. */
 struct hpp_slot *hpp_slot_claim_for(int tid);
 
 /* Gives the slot up: its timer must be disarmed. It is free at once if no ring holds a sample of it, else
@@ -107,8 +108,9 @@ void hpp_slot_end(struct hpp_slot *slot);
 /* One more record of the slot's has been read, or (COUNT 0) may have been when it ended. Writer only. */
 void hpp_slot_taken(struct hpp_slot *slot, uint32_t count);
 
-/* How many of the rings can ever have been used. */
-uint32_t hpp_rings_used(void);
+/* Maps the ring INDEX, if it is not there yet; where there is no memory for it, the next ones must do. A
+ * thread at its start, or the writer, where another ring gets full. */
+void hpp_ring_map(uint32_t index);
 
 /* The slot that a signal's value names, or NULL if its thread has ended or the value is not ours. */
 struct hpp_slot *hpp_slot_of(uint64_t value);
@@ -119,8 +121,9 @@ int hpp_slot_is_value(uint64_t value);
 /* A value of ours that names no slot. */
 #define HPP_SLOT_NOBODY 0x487000000000ffffull
 
-/* Starts the slot's thread's signals (source.h); of a timer, the first after a random part of the period. Called
- * by that thread. Returns 0, or -errno: then the thread is counted as unsampled, but keeps its slot. */
+/* Starts the slot's thread's signals (source.h); of a timer, the first after a random part of the period.
+ * Called by that thread. Returns 0, or -errno: then the thread is counted as unsampled, but keeps its slot.
+ */
 int hpp_timer_arm(struct hpp_slot *slot);
 
 /* Stops and deletes the timer. Any thread of the process. */

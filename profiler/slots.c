@@ -18,14 +18,28 @@ _Static_assert(HPP_SLOT_NOBODY >> 48 == MARK && (HPP_SLOT_NOBODY & 0xffff) >= HP
 
 struct hpp_sampler hpp_sampler;
 
-static int make_rings(uint64_t memory)
+static int make_pool(uint64_t memory)
 {
     uint64_t count = memory / sizeof(struct hpp_ring);
 
     count = count < RINGS_MIN ? RINGS_MIN : count > HPP_SLOTS ? HPP_SLOTS : count;
-    hpp_sampler.rings = hpp_arena_map(count * sizeof(struct hpp_ring));
+    hpp_sampler.rings = hpp_arena_map(count * sizeof *hpp_sampler.rings);
     hpp_sampler.ring_count = (uint32_t)count;
     return hpp_sampler.rings ? 0 : -ENOMEM;
+}
+
+void hpp_ring_map(uint32_t index)
+{
+    struct hpp_ring *none = NULL, *ring;
+    uint32_t used = atomic_load(&hpp_sampler.rings_used);
+
+    if (atomic_load(&hpp_sampler.rings[index]))
+        return;
+    ring = hpp_arena_map(sizeof *ring);
+    if (ring && !atomic_compare_exchange_strong(&hpp_sampler.rings[index], &none, ring))
+        hpp_sys_munmap((uint64_t)(uintptr_t)ring, sizeof *ring); /* another thread was faster */
+    while (used <= index && !atomic_compare_exchange_weak(&hpp_sampler.rings_used, &used, index + 1))
+        ;
 }
 
 int hpp_sampler_init(uint64_t memory)
@@ -36,25 +50,18 @@ int hpp_sampler_init(uint64_t memory)
         hpp_sampler.slots = hpp_arena_map(HPP_SLOTS * sizeof *hpp_sampler.slots);
     if (!hpp_sampler.slots)
         return -ENOMEM;
-    return hpp_sampler.rings ? 0 : make_rings(memory);
-}
-
-uint32_t hpp_rings_used(void)
-{
-    uint32_t used = atomic_load(&hpp_sampler.slots_used);
-
-    if (used)
-        used += HPP_RINGS_TRIED - 1;
-    return used < hpp_sampler.ring_count ? used : hpp_sampler.ring_count;
+    return hpp_sampler.rings ? 0 : make_pool(memory);
 }
 
 /* Another thread of the parent's may have been in the middle of whatever: all anew. */
 static void forget_rings(const struct hpp_code_map *code)
 {
-    uint32_t used = hpp_rings_used();
+    uint32_t used = atomic_load(&hpp_sampler.rings_used);
 
     for (uint32_t i = 0; i < used; i++) {
-        struct hpp_ring *ring = &hpp_sampler.rings[i];
+        struct hpp_ring *ring = atomic_load(&hpp_sampler.rings[i]);
+        if (!ring)
+            continue;
         atomic_store(&ring->busy, 0);
         atomic_store(&ring->head, 0);
         atomic_store(&ring->floor, 0);
@@ -106,6 +113,7 @@ static struct hpp_slot *prepare(uint32_t index, int tid)
         slot->timer = -1;
     }
     slot->home = index % hpp_sampler.ring_count;
+    hpp_ring_map(slot->home);
     slot->tid = tid;
     slot->name[0] = 0;
     slot->named_at = 0;

@@ -121,7 +121,7 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "server"))
         made = at_once(count, server_thread);
     else
-        dig(100, count);
+        dig(argc > 3 ? atoi(argv[3]) : 100, count);
     printf("threads: %d\n", made);
     return made < 0;
 }

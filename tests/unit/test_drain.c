@@ -62,7 +62,7 @@ static struct hpp_slot *active_slot(void)
 
 static struct hpp_ring *home(const struct hpp_slot *slot)
 {
-    return &hpp_sampler.rings[slot->home];
+    return hpp_sampler.rings[slot->home];
 }
 
 static uint64_t *reserve(const struct hpp_slot *slot)
@@ -159,6 +159,26 @@ static void test_samples(void **state)
     assert_string_equal(profile->string_table[profile->sample[1]->label[0]->str], "gone");
     assert_int_equal(profile->location[HPP_LOCATIONS_SPECIAL]->mapping_id, 1);
     hpp__pprof__profile__free_unpacked(profile, NULL);
+}
+
+/* A ring that gets full is given a second one to go on in. */
+static void test_growth(void **state)
+{
+    struct hpp_slot *slot = active_slot();
+    uint32_t next = (slot->home + 1) % hpp_sampler.ring_count;
+
+    (void)state;
+    assert_null(hpp_sampler.rings[next]);
+    put(slot, 1, (void *)&test_samples);
+    assert_int_equal(hpp_writer_drain(), 0);
+    assert_null(hpp_sampler.rings[next]);
+    for (unsigned i = 0; i < HPP_RING_WORDS / 4 / (HPP_RECORD_WORDS + 1) + 1; i++)
+        put(slot, 1, (void *)&test_samples);
+    assert_int_equal(hpp_writer_drain(), 1);
+    assert_non_null(hpp_sampler.rings[next]);
+    assert_int_equal(hpp_writer_drain(), 0);
+    hpp_aggregate_clear(&hpp_writer.aggregate);
+    hpp_slot_end(slot);
 }
 
 /* Each loss is told once, with the chunk after it. */
@@ -268,13 +288,10 @@ static void test_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_losses),
-        cmocka_unit_test(test_new_library),
-        cmocka_unit_test(test_library_replaced),
-        cmocka_unit_test(test_dead_thread),
-        cmocka_unit_test(test_end),
+        cmocka_unit_test(test_nothing),     cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_growth),      cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_new_library), cmocka_unit_test(test_library_replaced),
+        cmocka_unit_test(test_dead_thread), cmocka_unit_test(test_end),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
