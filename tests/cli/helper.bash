@@ -4,8 +4,10 @@
 
 ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 hpprof_path() { realpath -m -- "$1"; }
-HPPROF_COMMAND=$(hpprof_path "${HPPROF:-$ROOT/build/hpprof}")
-AGENT=$(hpprof_path "${HPPROF_LIB:-$ROOT/build/libhpprof.so}")
+# After a setup_file that calls hpprof_setup the variables of tests/run are gone from the tests.
+HPPROF_COMMAND=${TESTED_COMMAND:-$(hpprof_path "${HPPROF:-$ROOT/build/hpprof}")}
+AGENT=${TESTED_AGENT:-$(hpprof_path "${HPPROF_LIB:-$ROOT/build/libhpprof.so}")}
+export TESTED_COMMAND=$HPPROF_COMMAND TESTED_AGENT=$AGENT
 PROGRAMS=$(hpprof_path "${PROGRAMS:-$ROOT/build/tests/programs}")
 
 # Enters the test's own empty directory; the caller's own options must not reach the tests, nor the tests the
