@@ -32,24 +32,25 @@ struct hpp_slot {
     uint64_t start_sp;
     uint64_t root_fp;
     uint32_t multiplier;        /* its timer's period is so many periods (budget.h) */
+    _Atomic uint32_t put;       /* records put into rings; the thread's */
     uint64_t signals, ticks;    /* of all threads that had this slot: handled, and the time that took */
     uint64_t weight;            /* of all signals of this thread, dropped or not; the thread's */
     _Atomic uint32_t *label_at; /* where the thread keeps its present label, or NULL */
-    _Atomic uint32_t put;       /* records put into rings; the thread's */
     int tid;
-    int timer;              /* kernel timer id, -1 if none */
-    uint64_t cpu_begin;     /* the thread's CPU clock when its timer was armed, ns */
-    uint64_t start_routine; /* address of the thread's first function; 0: not known */
-    uint64_t untold_from;   /* the thread's CPU clock when sampling was stopped (pause.h), ns */
-    uint64_t untold;        /* what it used while that was so */
-    int unblocked;          /* SIGPROF was blocked when it began, and is not, by our doing */
-    /* as the thread saw it when it began, and when it ended */
-    _Alignas(64) char name[HPP_THREAD_NAME];
+    int timer;                  /* kernel timer id, -1 if none */
+    uint64_t cpu_begin;         /* the thread's CPU clock when its timer was armed, ns */
+    uint64_t start_routine;     /* address of the thread's first function; 0: not known */
+    uint64_t untold_from;       /* the thread's CPU clock when sampling was stopped (pause.h), ns */
+    uint64_t untold;            /* what it used while that was so */
+    int unblocked;              /* SIGPROF was blocked when it began, and is not, by our doing */
+    char name[HPP_THREAD_NAME]; /* as the thread saw it when it began, and when it ended */
     /* the writer's own */
     _Atomic uint32_t taken; /* records taken out of rings */
     uint32_t name_index;    /* the name as a string of the profile */
     uint64_t named_at;      /* in which flush it was asked for */
 };
+
+_Static_assert(sizeof(struct hpp_slot) <= 192, "there are many of them, and all are mapped");
 
 struct hpp_sampler {
     _Atomic(const struct hpp_code_map *) code;

@@ -13,7 +13,7 @@ sum() { profile_comments "$3" | grep "^$2 " | comment_field "$1" | awk '{ n += $
     cat out
     grep -x 'threads: 10000' out
     check "$(sed -n 's/^growth: //p' out)" '<=' 1024
-    check "$(sed -n 's/^mappings: //p' out)" '<=' 4
+    check "$(sed -n 's/^mappings: //p' out)" '<=' 12
     profile_folded x.pb | grep -c 'short_thread'
 }
 

@@ -2,7 +2,7 @@
  * there together before the first ends, each burning 0.1 ms in work_inside. `server COUNT SECONDS` has
  * them work in turns, as a server's do, most of them waiting. `deep SECONDS` burns below a hundred calls of
  * dig. Prints `threads: N`, and for one_by_one `growth: KIB` of resident memory and `mappings: N` that came
- * after the first tenth of the threads. flags: -pthread */
+ * after the first half of the threads. flags: -pthread */
 #include "burn.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -78,7 +78,7 @@ static int one_by_one(int count)
 
     for (int i = 0; i < count; i++) {
         pthread_t thread;
-        if (i == count / 10) {
+        if (i == count / 2) {
             resident = resident_kib();
             lines = mappings();
         }
