@@ -23,6 +23,7 @@ struct entry {
 static struct entry the_entries[ROUTINES + 1];
 static uint64_t the_cpu_begin = UINT64_MAX; /* not begun */
 static _Atomic uint64_t the_exec_cpu;
+static uint64_t the_stopped;                    /* CPU time of finished stops */
 static uint64_t the_tick;                       /* of the kernel's, ns: CPU timers expire at them */
 static _Atomic uint64_t the_pause = UINT64_MAX; /* the process's CPU clock when sampling stopped */
 
@@ -38,6 +39,7 @@ void hpp_accounts_begin(uint64_t cpu_begin)
     the_cpu_begin = cpu_begin;
     atomic_store(&the_exec_cpu, 0);
     atomic_store(&the_pause, UINT64_MAX);
+    the_stopped = 0;
 }
 
 static struct entry *find(uint64_t routine)
@@ -169,7 +171,17 @@ void hpp_accounts_pause(uint64_t now)
 
 void hpp_accounts_resume(uint64_t now)
 {
-    the_cpu_begin += now - atomic_exchange(&the_pause, UINT64_MAX);
+    uint64_t stopped = hpp_accounts_stopped(now);
+
+    the_cpu_begin += stopped - the_stopped;
+    the_stopped = stopped;
+    atomic_store(&the_pause, UINT64_MAX);
+}
+
+uint64_t hpp_accounts_stopped(uint64_t now)
+{
+    uint64_t pause = atomic_load(&the_pause);
+    return the_stopped + (now > pause ? now - pause : 0);
 }
 
 uint64_t hpp_accounts_clock(uint64_t now)

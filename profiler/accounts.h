@@ -62,6 +62,9 @@ void hpp_accounts_resume(uint64_t now);
 /* NOW of that clock, or where it was when sampling stopped. */
 uint64_t hpp_accounts_clock(uint64_t now);
 
+/* What the process has used while sampling was stopped, till NOW of its clock, ns. */
+uint64_t hpp_accounts_stopped(uint64_t now);
+
 /* The part of the process's CPU clock that is not to be told, ns; UINT64_MAX before hpp_accounts_begin. */
 uint64_t hpp_accounts_cpu_begin(void);
 

@@ -13,11 +13,14 @@ void hpp_books_look(void)
 {
     struct hpp_books *books = &hpp_writer.books;
     /* a process's CPU clock: include/linux/posix-timers.h, CPUCLOCK_SCHED; one that has gone has none */
-    uint64_t now = hpp_accounts_clock(hpp_sys_now((clockid_t)(~(uint32_t)hpp_writer.target << 3 | 2)));
+    uint64_t used = hpp_sys_now((clockid_t)(~(uint32_t)hpp_writer.target << 3 | 2));
+    uint64_t now = hpp_accounts_clock(used);
     uint64_t begin = hpp_accounts_cpu_begin();
 
     if (hpp_sampler.event) /* samples stand for other things than CPU time: nothing is to be booked */
         return;
+    if (used)
+        books->stopped = hpp_accounts_stopped(used);
     books->total_before = books->total;
     books->is_fresh = now > begin;
     if (books->is_fresh)
@@ -26,7 +29,7 @@ void hpp_books_look(void)
 
 void hpp_books_look_back(void)
 {
-    uint64_t then = hpp_accounts_exec_cpu(), begin = hpp_accounts_cpu_begin();
+    uint64_t then = hpp_accounts_clock(hpp_accounts_exec_cpu()), begin = hpp_accounts_cpu_begin();
 
     if (hpp_sampler.event)
         return;
@@ -109,5 +112,7 @@ void hpp_books_comment(int at_end)
     put(&text, " short_lived_ns=", books->booked[0], &books->told_booked[0]);
     put(&text, " blocked_ns=", books->booked[1], &books->told_booked[1]);
     put(&text, " unsampled_ns=", books->booked[2], &books->told_booked[2]);
+    if (books->stopped != books->told_stopped)
+        put(&text, " stopped_ns=", books->stopped, &books->told_stopped);
     hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, line);
 }

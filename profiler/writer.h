@@ -22,7 +22,8 @@ struct hpp_books {
     uint64_t total_before; /* what it was in the look before */
     int is_fresh;          /* just read; else it is at least that much */
     uint64_t booked[3];    /* by HPP_LOCATION_…, from _SHORT_LIVED on */
-    uint64_t told_total, told_samples, told_booked[3];
+    uint64_t stopped;      /* CPU time while sampling was stopped: not in total */
+    uint64_t told_total, told_samples, told_booked[3], told_stopped;
 };
 
 struct hpp_writer {

@@ -38,18 +38,20 @@ static void print_lost(FILE *out, const struct hpp_summary *summary)
 {
     fprintf(out,
             "\"lost\":{\"dropped\":%" PRIu64 ",\"stale\":%" PRIu64 ",\"threads\":%" PRIu64
-            ",\"not_libunwind\":%" PRIu64 ",\"write_errors\":%" PRIu64 ",\"lost_weight\":%" PRIu64 "},",
-            summary->dropped, summary->stale, summary->threads, summary->not_libunwind, summary->write_errors,
-            summary->lost_weight);
+            ",\"not_libunwind\":%" PRIu64 ",\"labels\":%" PRIu64 ",\"write_errors\":%" PRIu64
+            ",\"lost_weight\":%" PRIu64 "},",
+            summary->dropped, summary->stale, summary->threads, summary->not_libunwind, summary->labels,
+            summary->write_errors, summary->lost_weight);
 }
 
 static void print_cpu(FILE *out, const struct hpp_report *report, const struct hpp_summary *summary)
 {
     fprintf(out,
             "\"cpu\":{\"total_ns\":%" PRIu64 ",\"sampled_ns\":%" PRId64 ",\"short_lived_ns\":%" PRId64
-            ",\"blocked_ns\":%" PRId64 ",\"unsampled_ns\":%" PRId64 "},",
+            ",\"blocked_ns\":%" PRId64 ",\"unsampled_ns\":%" PRId64 ",\"stopped_ns\":%" PRIu64 "},",
             summary->cpu_ns, hpp_report_sampled(report).ns, report->booked[HPP_BOOKED_SHORT_LIVED].ns,
-            report->booked[HPP_BOOKED_BLOCKED].ns, report->booked[HPP_BOOKED_UNSAMPLED].ns);
+            report->booked[HPP_BOOKED_BLOCKED].ns, report->booked[HPP_BOOKED_UNSAMPLED].ns,
+            summary->stopped_ns);
 }
 
 static void print_unfinished(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,

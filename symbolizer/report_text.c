@@ -204,10 +204,14 @@ static void print_cpu(FILE *out, const struct hpp_report *report, const struct h
     int64_t used = summary->cpu_ns > INT64_MAX ? INT64_MAX : (int64_t)summary->cpu_ns;
     int64_t sampled = hpp_report_sampled(report).ns;
 
+    if (summary->stopped_ns)
+        fprintf(out, "Not in this profile: %.2f s of CPU time while sampling was stopped.\n",
+                (double)summary->stopped_ns / 1e9);
     if (!used)
         return;
-    fprintf(out, "CPU time used (getrusage): %.2f s\n%9.2f s %5.1f%%  sampled\n", seconds(used),
-            seconds(sampled), percent(sampled, used));
+    fprintf(out, "CPU time used%s: %.2f s\n%9.2f s %5.1f%%  sampled\n",
+            summary->stopped_ns ? "" : " (getrusage)", seconds(used), seconds(sampled),
+            percent(sampled, used));
     for (int i = 0; i < HPP_BOOKED_KINDS; i++)
         if (percent(report->booked[i].ns, used) >= least_share)
             fprintf(out, "%9.2f s %5.1f%%  %s: %s\n", seconds(report->booked[i].ns),

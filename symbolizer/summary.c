@@ -67,6 +67,7 @@ void hpp_summary_make(struct hpp_summary *summary, const struct hpp_profile *pro
     summary->write_errors = hpp_profile_sum(profile, "hpprof.lost", "write_errors");
     summary->lost_weight = hpp_profile_sum(profile, "hpprof.lost", "lost_weight");
     summary->not_libunwind = hpp_profile_sum(profile, "hpprof.lost", "not_libunwind");
+    summary->stopped_ns = hpp_profile_sum(profile, "hpprof.cpu", "stopped_ns");
     summary->cpu_ns = hpp_profile_sum(profile, "hpprof.cpu", "total_ns");
     summary->by_fp = hpp_profile_sum(profile, "hpprof.unwind", "by_fp");
     for (size_t i = 0; i < profile->comment_count; i++) {

@@ -19,6 +19,7 @@ struct hpp_summary {
     uint64_t frequency;     /* of the first process; 0: not known */
     uint64_t dropped, stale, threads, labels, write_errors, lost_weight;
     uint64_t cpu_ns;        /* that the processes used, by their own clocks; 0: not known */
+    uint64_t stopped_ns;    /* that they used besides, while sampling was stopped */
     size_t by_fp_processes; /* walked by frame pointers only, as was asked for */
     char not_kept[64];      /* why the tables that were built are not in the cache; "" if they are */
     uint64_t by_fp;         /* samples walked by frame pointer because an unwind table was not built yet */

@@ -95,6 +95,10 @@ label_share() {
     check "$(folded_share burn_after <folded)" '>=' 30
     check "$(profile_samples x.pb)" '<=' 1200
     check "$(profile_samples x.pb)" '>=' 800
+    stopped=$(profile_comments x.pb | sed -n '/^hpprof.cpu /p' | comment_field stopped_ns | awk '{ n += $1 } END { print n + 0 }')
+    check "$stopped" '>=' 490000000
+    check "$stopped" '<=' 600000000
+    hpprof report x.pb | grep -E '^Not in this profile: 0\.[45][0-9] s of CPU time while sampling was stopped'
 }
 
 @test "stop and start: threads of before, of meanwhile, and those that begin and end then" {

@@ -128,7 +128,7 @@ END
     grep -qx "All stacks reach their thread's root." out
     hpprof report --json booked.pb | jq -e '.total_ns == 1000000000 and .total_samples == 100
         and .cpu == {total_ns: 1000000000, sampled_ns: 600000000, short_lived_ns: 250000000, blocked_ns: 100000000,
-            unsampled_ns: 50000000}'
+            unsampled_ns: 50000000, stopped_ns: 0}'
     hpprof report --by thread booked.pb | grep -qx ' *0.10 *10.0 *0.10 *10.0  \[signals blocked\]'
     hpprof report --by image booked.pb | tee out
     grep -qx ' *0.25 *25.0 *0.25 *25.0  \[short-lived\]' out
