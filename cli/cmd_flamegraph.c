@@ -10,15 +10,20 @@
 static void make_title(const struct hpp_arguments *arguments, const struct hpp_profile *profile, char *title,
                        size_t size)
 {
+    const char *event;
     char program[256];
     int64_t pid;
+
+    hpp_profile_sampled_index(profile, &event);
+    if (!event)
+        event = "CPU time";
 
     if (arguments->given[HPP_OPT_TITLE])
         snprintf(title, size, "%s", arguments->text[HPP_OPT_TITLE]);
     else if (hpp_profile_process(profile, &pid, program, sizeof program))
-        snprintf(title, size, "CPU time of %s (pid %lld)", program, (long long)pid);
+        snprintf(title, size, "%s of %s (pid %lld)", event, program, (long long)pid);
     else
-        snprintf(title, size, "CPU time: %s", hpp_base_name(hpp_input_path(arguments)));
+        snprintf(title, size, "%s: %s", event, hpp_base_name(hpp_input_path(arguments)));
 }
 
 static int write_out(const struct hpp_arguments *arguments, const struct hpp_flame *flame)

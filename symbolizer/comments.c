@@ -121,3 +121,20 @@ bool hpp_profile_process(const struct hpp_profile *profile, int64_t *pid, char *
     snprintf(program, size, "%s", slash ? slash + 1 : path);
     return true;
 }
+
+int hpp_profile_sampled_index(const struct hpp_profile *profile, const char **event)
+{
+    int index = hpp_profile_value_index(profile, "cpu", "nanoseconds");
+
+    *event = NULL;
+    for (size_t i = 0; index < 0 && i < profile->comment_count; i++) {
+        const char *comment = hpp_profile_comment(profile, i);
+        char name[32];
+        if (hpp_comment_is(comment, "hpprof.process") &&
+            hpp_comment_text(comment, "event", name, sizeof name))
+            index = hpp_profile_value_index(profile, name, "count");
+        if (index >= 0)
+            *event = hpp_profile_string(profile, profile->value_types[index].type);
+    }
+    return index;
+}

@@ -76,10 +76,11 @@ static void finish(struct hpp_flame *flame)
 int hpp_flame_make(struct hpp_flame *flame, struct hpp_profile *profile)
 {
     int samples_column = hpp_profile_value_index(profile, "samples", "count");
-    int ns_column = hpp_profile_value_index(profile, "cpu", "nanoseconds");
+    const char *event;
+    int ns_column = hpp_profile_sampled_index(profile, &event);
     struct hpp_intern keys = {0};
 
-    *flame = (struct hpp_flame){.profile = profile};
+    *flame = (struct hpp_flame){.profile = profile, .event = event};
     if (samples_column < 0 || ns_column < 0)
         return -EINVAL;
     flame->nodes = hpp_memory_room(NULL, &flame->room, 1, sizeof *flame->nodes);

@@ -126,10 +126,12 @@ static void print_frame(FILE *out, const struct hpp_flame *flame, const struct f
         hpp_escape_xml(out, place);
         fputc(']', out);
     }
-    fprintf(out,
-            " (%" PRId64 " sample%s, %.2f s, %.2f%%)</title><rect x=\"%.2f\" y=\"%" PRIu32
-            "\" width=\"%.2f\" height=\"%d\" fill=\"",
-            node->samples, node->samples == 1 ? "" : "s", (double)node->ns / 1e9,
+    fprintf(out, " (%" PRId64 " sample%s, ", node->samples, node->samples == 1 ? "" : "s");
+    if (flame->event)
+        fprintf(out, "%" PRId64 " %s", node->ns, flame->event);
+    else
+        fprintf(out, "%.2f s", (double)node->ns / 1e9);
+    fprintf(out, ", %.2f%%)</title><rect x=\"%.2f\" y=\"%" PRIu32 "\" width=\"%.2f\" height=\"%d\" fill=\"",
             100 * (double)node->ns / total, x, y, width, ROW - 1);
     if (frame->node)
         print_color(out, name, image);

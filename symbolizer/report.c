@@ -225,9 +225,10 @@ int hpp_report_make(struct hpp_report *report, struct hpp_profile *profile, enum
         [HPP_SORT_FLAT] = compare_flat, [HPP_SORT_CUM] = compare_cum, [HPP_SORT_NAME] = compare_name};
     struct tally tally = {.profile = profile, .by = by};
     int samples_column = hpp_profile_value_index(profile, "samples", "count");
-    int ns_column = hpp_profile_value_index(profile, "cpu", "nanoseconds");
+    const char *event;
+    int ns_column = hpp_profile_sampled_index(profile, &event);
 
-    *report = (struct hpp_report){0};
+    *report = (struct hpp_report){.event = event};
     if (ns_column < 0)
         return -EINVAL;
     assign_lines(&tally);

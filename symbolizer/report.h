@@ -28,6 +28,7 @@ struct hpp_report_image {
 struct hpp_report {
     struct hpp_report_row *rows; /* names point into the profile, as those below do */
     size_t row_count;
+    const char *event; /* NULL: amounts' ns are CPU time; else they are numbers of these events */
     struct hpp_amount total;
     /* Parts of total. A stack may be both unfinished and truncated; all but the unfinished and the rootless
      * reach their thread's root. */
@@ -42,7 +43,7 @@ struct hpp_report {
 
 /* Adds PROFILE up; its locations must have names (hpp_symbolize). Equal figures are ordered as go tool pprof
  * does: by flat then name, or by cum then name. Adds strings to PROFILE, which must outlive REPORT. Returns
- * 0, or -EINVAL when the profile holds no cpu/nanoseconds. */
+ * 0, or -EINVAL when the profile holds neither cpu/nanoseconds nor events that hpprof sampled. */
 int hpp_report_make(struct hpp_report *report, struct hpp_profile *profile, enum hpp_report_by by,
                     enum hpp_report_sort sort);
 void hpp_report_free(struct hpp_report *report);
@@ -63,6 +64,7 @@ void hpp_report_print_text(FILE *out, const struct hpp_report *report, const str
 
 /* Prints one JSON object and a newline. Its keys, which stay as they are:
  *   profile, program ("" if several), processes, ended_processes, frequency_hz, duration_ns, by, sort
+ *   event: null, or what was sampled in the place of CPU time: all keys in ns are then numbers of these events
  *   total_samples, total_ns
  *   unfinished_samples, unfinished_ns, truncated_samples, truncated_ns
  *   rootless_samples, rootless_ns: of truncated, those without their root; the share of stacks that reach

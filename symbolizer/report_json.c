@@ -23,12 +23,14 @@ static void print_head(FILE *out, const struct hpp_report *report, const struct 
     fprintf(out,
             "\"processes\":%zu,\"ended_processes\":%zu,\"frequency_hz\":%" PRIu64 ",\"duration_ns\":%" PRId64
             ","
+            "\"event\":%s%s%s,"
             "\"total_samples\":%" PRId64 ",\"total_ns\":%" PRId64 ","
             "\"unfinished_samples\":%" PRId64 ",\"unfinished_ns\":%" PRId64 ","
             "\"truncated_samples\":%" PRId64 ",\"truncated_ns\":%" PRId64 ","
             "\"rootless_samples\":%" PRId64 ",\"rootless_ns\":%" PRId64 ","
             "\"by_fp_samples\":%" PRIu64 ",\"torn_bytes\":%" PRIu64 ",",
             summary->processes, summary->ends, summary->frequency, profile->duration_nanos,
+            report->event ? "\"" : "", report->event ? report->event : "null", report->event ? "\"" : "",
             report->total.samples, report->total.ns, report->unfinished.samples, report->unfinished.ns,
             report->truncated.samples, report->truncated.ns, report->rootless.samples, report->rootless.ns,
             summary->by_fp, profile->torn_bytes);

@@ -29,6 +29,22 @@ static double seconds(int64_t ns)
     return (double)ns / 1e9;
 }
 
+/* What the report is about. */
+static const char *subject(const struct hpp_report *report)
+{
+    return report->event ? report->event : "CPU time";
+}
+
+/* An amount of that: seconds, or a number of events. */
+static const char *amount(const struct hpp_report *report, int64_t number, char text[32])
+{
+    if (report->event)
+        snprintf(text, 32, "%" PRId64, number);
+    else
+        snprintf(text, 32, "%.2f", seconds(number));
+    return text;
+}
+
 /* NUMBER with a comma between each three digits. */
 static const char *grouped(int64_t number, char text[32])
 {
@@ -94,18 +110,22 @@ static void print_header(FILE *out, const struct hpp_report *report, const struc
     fputc('\n', out);
     if (profile->duration_nanos > 0)
         fprintf(out, "%.2f s, ", seconds(profile->duration_nanos));
-    if (summary->frequency)
+    if (summary->frequency && !report->event)
         fprintf(out, "%" PRIu64 " Hz, ", summary->frequency);
-    fprintf(out, "%s sample%s, %.2f CPU-seconds\n\n", grouped(report->total.samples, number),
-            report->total.samples == 1 ? "" : "s", seconds(report->total.ns));
+    fprintf(out, "%s sample%s, ", grouped(report->total.samples, number),
+            report->total.samples == 1 ? "" : "s");
+    fprintf(out, "%s %s\n\n", amount(report, report->total.ns, number),
+            report->event ? report->event : "CPU-seconds");
 }
 
-static void print_row(FILE *out, const struct hpp_report_row *row, int64_t total,
+static void print_row(FILE *out, const struct hpp_report *report, const struct hpp_report_row *row,
                       const struct hpp_report_style *style)
 {
-    char numbers[160];
-    int used = snprintf(numbers, sizeof numbers, "%9.2f %6.1f %9.2f %6.1f  ", seconds(row->flat.ns),
-                        percent(row->flat.ns, total), seconds(row->cum.ns), percent(row->cum.ns, total));
+    char numbers[160], flat[32], cum[32];
+    int64_t total = report->total.ns;
+    int used =
+        snprintf(numbers, sizeof numbers, "%9s %6.1f %9s %6.1f  ", amount(report, row->flat.ns, flat),
+                 percent(row->flat.ns, total), amount(report, row->cum.ns, cum), percent(row->cum.ns, total));
     size_t room = style->columns > used ? (size_t)(style->columns - used) : 0, name;
     const char *image = hpp_base_name(row->image);
 
@@ -125,20 +145,20 @@ static void print_rows(FILE *out, const struct hpp_report *report, const struct 
 {
     size_t shown = style->rows && style->rows < report->row_count ? style->rows : report->row_count;
 
-    fprintf(out, "%s%9s %6s %9s %6s  %s%s\n", style->color ? BOLD : "", "flat s", "flat%", "cum s", "cum%",
-            style->what, style->color ? PLAIN : "");
+    fprintf(out, "%s%9s %6s %9s %6s  %s%s\n", style->color ? BOLD : "", report->event ? "flat" : "flat s",
+            "flat%", report->event ? "cum" : "cum s", "cum%", style->what, style->color ? PLAIN : "");
     for (size_t i = 0; i < shown; i++)
-        print_row(out, &report->rows[i], report->total.ns, style);
+        print_row(out, report, &report->rows[i], style);
     if (shown < report->row_count)
         fprintf(out, "%36s%zu more (-n 0 prints all)\n", "", report->row_count - shown);
 }
 
-static void print_share(FILE *out, struct hpp_amount part, struct hpp_amount total, const char *text)
+static void print_share(FILE *out, const struct hpp_report *report, struct hpp_amount part, const char *text)
 {
     char number[32];
 
     if (part.ns || part.samples)
-        fprintf(out, "%.1f%% of CPU time (%s sample%s) %s\n", percent(part.ns, total.ns),
+        fprintf(out, "%.1f%% of %s (%s sample%s) %s\n", percent(part.ns, report->total.ns), subject(report),
                 grouped(part.samples, number), part.samples == 1 ? "" : "s", text);
 }
 
@@ -170,23 +190,23 @@ static void print_stacks(FILE *out, const struct hpp_report *report, const struc
 
     if (summary->processes && !report->unfinished.samples && !report->rootless.samples)
         fputs("All stacks reach their thread's root.\n", out);
-    print_share(out, report->unfinished, report->total,
+    print_share(out, report, report->unfinished,
                 "has stacks that do not reach their\n"
                 "thread's root: their callers are missing from the cum columns.");
     print_unfinished(out, report, profile, summary, columns);
     if (summary->by_fp)
         fprintf(out,
-                "%.1f%% of CPU time (%s sample%s) was walked by frame pointers while\n"
+                "%.1f%% of %s (%s sample%s) was walked by frame pointers while\n"
                 "unwind tables were being built%s%s%s.\n",
-                percent((int64_t)summary->by_fp, report->total.samples),
+                percent((int64_t)summary->by_fp, report->total.samples), subject(report),
                 grouped((int64_t)summary->by_fp, number), summary->by_fp == 1 ? "" : "s",
                 *summary->not_kept ? ", and will be again: HPPROF_CACHE\nkeeps none ("
                                    : "; they are kept for later runs",
                 summary->not_kept, *summary->not_kept ? ")" : "");
-    print_share(out, report->middle, report->total,
+    print_share(out, report, report->middle,
                 "has stacks with their middle frames\n"
                 "left out; a larger HPPROF_DEPTH keeps more of them.");
-    print_share(out, report->rootless, report->total,
+    print_share(out, report, report->rootless,
                 "has stacks too deep to be walked to\n"
                 "their root: their outermost callers are missing from the cum columns.");
     if (summary->not_libunwind)
@@ -245,7 +265,7 @@ static void print_footer(FILE *out, const struct hpp_report *report, const struc
     if (report->row_count)
         print_stacks(out, report, profile, summary, columns);
     else
-        fputs("No samples: the program used less CPU time than one period.\n", out);
+        fprintf(out, "No samples: the program used less %s than one period.\n", subject(report));
     print_cpu(out, report, summary);
     hpp_summary_print_lost(out, summary);
     if (profile->torn_bytes)

@@ -85,6 +85,12 @@ sampled() {
     grep -x 'period: 16' message
     [ "$(process_field event)" = page-faults ]
     check "$(profile_samples x.pb)" '>=' 100
+    hpprof report x.pb >out
+    sed -n 2p out | grep ' samples, [0-9]* page-faults$'
+    lacks out 'CPU'
+    hpprof report --json x.pb | grep -q '"event":"page-faults"'
+    hpprof flamegraph -o x.svg x.pb
+    grep -q '<title>.*, [0-9]* page-faults, 100.00%)' x.svg
 }
 
 @test "an event that this machine has not got is said in one line, and CPU time is sampled" {
