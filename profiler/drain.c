@@ -310,6 +310,7 @@ int hpp_writer_flush(const char *cause)
     comment_note();
     hpp_tables_comment(atomic_load(&hpp_sampler.code));
     if (cause) {
+        hpp_timer_perf_comment();
         hpp_text_put(&text, "hpprof.end cause=");
         hpp_text_put(&text, cause);
         hpp_pprof_comment(&writer->file, &writer->aggregate, line);

@@ -66,7 +66,8 @@ int hpp_timer_perf_init(void);
 /* Whether the kernel gives events of hpp_sampler.event: 0 or -errno. Start-up code. */
 int hpp_timer_perf_try(void);
 
-/* Asks the writer for the calling thread's event, and waits for it: a few ms at most. */
+/* Asks the writer for the calling thread's event, and waits for it: a few ms at most, then a CPU timer stands in
+ * for it. */
 int hpp_timer_perf_arm(struct hpp_slot *slot);
 
 /* The value of the slot that the descriptor FD of the writer's stands for, or 0. Handler. */
@@ -87,7 +88,7 @@ void hpp_timer_perf_change(uint32_t multiplier);
 /* Closes the events of threads that are gone. Writer, at each flush. */
 void hpp_timer_perf_tidy(void);
 
-/* What all events have counted (ns, or events), by now or till their threads' ends. Writer. */
-uint64_t hpp_timer_perf_counted(void);
+/* The comment hpprof.perf: what all events have counted. Writer, at the end. */
+void hpp_timer_perf_comment(void);
 
 #endif

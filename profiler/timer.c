@@ -68,6 +68,17 @@ static int has_no_details(const siginfo_t *info)
     return info->si_code == SI_USER && !info->si_pid && !info->si_uid;
 }
 
+static uint64_t value_of_event(int fd)
+{
+    uint64_t value = hpp_timer_perf_value(fd);
+    struct hpp_slot *slot = hpp_slot_of(value);
+
+    /* the timer that stood in for it */
+    if (slot && slot->timer >= 0 && !atomic_load(&hpp_sampler.sandboxed))
+        hpp_timer_cpu_disarm(slot);
+    return value;
+}
+
 uint64_t hpp_source_value(const siginfo_t *info, uint32_t *weight)
 {
     uint64_t value = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
@@ -82,7 +93,7 @@ uint64_t hpp_source_value(const siginfo_t *info, uint32_t *weight)
         return HPP_SLOT_NOBODY;
     }
     if (hpp_sampler.timer == HPP_TIMER_PERF && (info->si_code == POLL_IN || info->si_code == POLL_HUP))
-        return hpp_timer_perf_value(info->si_fd);
+        return value_of_event(info->si_fd);
     if (hpp_sampler.timer == HPP_TIMER_PERF && has_no_details(info))
         return HPP_SLOT_NOBODY;
     if (hpp_sampler.timer == HPP_TIMER_ITIMER && info->si_code == SI_KERNEL)

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "common/sys.h"
+#include "common/text.h"
 #include "profiler/sampler.h"
 #include "profiler/source.h"
 #include "profiler/writer.h"
@@ -104,6 +105,9 @@ int hpp_timer_perf_arm(struct hpp_slot *slot)
     hpp_sys_futex_wake(&hpp_writer.wake);
     while ((present = atomic_load(answered)) != generation_of(slot) && hpp_sys_now(CLOCK_MONOTONIC) < until)
         hpp_sys_futex_wait(answered, present, MS);
+    /* a CPU timer until the first signal of the event */
+    if (present != generation_of(slot) && hpp_sampler.event == HPP_EVENT_CPU)
+        return hpp_timer_cpu_arm(slot);
     return 0; /* where it cannot be opened, the writer counts that */
 }
 
@@ -232,14 +236,23 @@ void hpp_timer_perf_serve(void)
     }
 }
 
-uint64_t hpp_timer_perf_counted(void)
+void hpp_timer_perf_comment(void)
 {
     uint64_t count = the_perf ? the_perf->ended_count : 0;
+    char line[128];
+    struct hpp_text text = HPP_TEXT(line);
 
     for (int fd = 0; the_perf && fd < the_perf->used; fd++)
         if (atomic_load(&the_perf->events[fd].value))
             count += count_of(fd);
-    return count;
+    if (!count)
+        return;
+    hpp_text_put(&text, "hpprof.perf counted=");
+    hpp_text_put_number(&text, count);
+    hpp_text_put(&text, " signalled=");
+    hpp_text_put_number(&text, (hpp_writer.aggregate.samples + atomic_load(&hpp_sampler.dropped)) *
+                                   hpp_sampler.period);
+    hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, line);
 }
 
 void hpp_timer_perf_change(uint32_t multiplier)

@@ -36,6 +36,18 @@ static void print_rate(FILE *out, const struct hpp_profile *profile)
                 most);
 }
 
+/* Of perf events it is known what they missed. */
+static void print_missed(FILE *out, const struct hpp_profile *profile)
+{
+    uint64_t counted = hpp_profile_sum(profile, "hpprof.perf", "counted");
+    uint64_t signalled = hpp_profile_sum(profile, "hpprof.perf", "signalled");
+
+    if (counted > signalled)
+        fprintf(out,
+                "Counted, but not sampled: %.1f%% (in the kernel, or too quickly one after the other).\n",
+                100 * (double)(counted - signalled) / (double)counted);
+}
+
 void hpp_report_print_sources(FILE *out, const struct hpp_profile *profile)
 {
     struct hpp_intern seen = {0};
@@ -48,5 +60,6 @@ void hpp_report_print_sources(FILE *out, const struct hpp_profile *profile)
             fprintf(out, "Timer: %s.\n", text);
     }
     hpp_intern_free(&seen);
+    print_missed(out, profile);
     print_rate(out, profile);
 }
