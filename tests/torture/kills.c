@@ -1,7 +1,8 @@
 /* Ends a program by SIGKILL at random moments: `kills COUNT FOLDER AGENT` starts itself COUNT times with the
- * agent, which writes FOLDER/NUMBER.pb, and ends it. For each it prints a line on stdout: the number, and the
- * nanoseconds of CPU time from main to the end, 0 where main was not reached. It waits until nothing is left
- * of each. The first line is the kernel's tick in nanoseconds. Exit status 1 where something does not end. */
+ * agent, which writes FOLDER/NUMBER.pb, and ends it. For each it prints a line on stdout: the number, the
+ * nanoseconds of CPU time from main to the end, 0 where main was not reached, and how often others took the
+ * processor from it. It waits until nothing is left of each. The first line is the kernel's tick in
+ * nanoseconds. Exit status 1 where something does not end. */
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
@@ -80,7 +81,7 @@ static int run_one(int number, const char *folder, const char *agent)
     if (begin == MAP_FAILED || wait4(program, &status, 0, &usage) != program)
         return -1;
     used = ns_of(usage.ru_utime) + ns_of(usage.ru_stime);
-    printf("%d %lu\n", number, *begin ? used - *begin : 0);
+    printf("%d %lu %ld\n", number, *begin ? used - *begin : 0, usage.ru_nivcsw);
     munmap(begin, 4096);
     close(fd);
     alarm(PATIENCE); /* its writer, which has come to us */

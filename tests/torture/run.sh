@@ -108,24 +108,28 @@ torture_forks() {
 profiled_samples() { "$build/hpprof" report --json merged | jq .total_samples; }
 
 # What each killed program had used since main began must be in its profile, but for a tick and the part of a
-# period that is under way at either end.
+# period that is under way at either end. One that others took the processor from may wait for it with more than a
+# tick unseen when it is ended; these are counted apart.
 torture_kills() {
     mkdir kills
     HPPROF_FREQ=997 HPPROF_REMAP=off "$tools/kills" "$(full 500)" "$work/kills" "$agent" >list || wrong "exit status $?"
-    local number used sampled files=0 short=0 tick=0 bad=0 most=0
-    while read -r number used; do
+    local number used switches sampled lacks files=0 crowded=0 short=0 tick=0 bad=0 most=0
+    while read -r number used switches; do
         [ "$number" != tick ] || { tick=$used && continue; }
-        [ -e "kills/$number.pb" ] || { [ "$used" -le $((tick + 2000000)) ] || wrong "$number: no profile of $used ns"; continue; }
-        files=$((files + 1))
-        opens "kills/$number.pb" || bad=$((bad + 1))
-        sampled=$("$build/hpprof" report --json -n 0 "kills/$number.pb" 2>/dev/null | jq .cpu.sampled_ns)
-        [ $((used - ${sampled:-0})) -le $most ] || most=$((used - ${sampled:-0}))
-        [ $((used - ${sampled:-0})) -le $((tick + 2 * 1003009)) ] || short=$((short + 1))
+        sampled=0
+        if [ -e "kills/$number.pb" ]; then
+            files=$((files + 1))
+            opens "kills/$number.pb" || bad=$((bad + 1))
+            sampled=$("$build/hpprof" report --json -n 0 "kills/$number.pb" 2>/dev/null | jq .cpu.sampled_ns)
+        fi
+        lacks=$((used - ${sampled:-0}))
+        [ $lacks -le $most ] || most=$lacks
+        [ $lacks -gt $((tick + 2 * 1003009)) ] || continue
+        if [ "$switches" -gt 0 ]; then crowded=$((crowded + 1)); else short=$((short + 1)); fi
     done <list
     [ $bad -eq 0 ] || wrong "$bad profiles do not open in $reader"
-    # one that is ended while it waits for a processor has more than a tick unseen: a taste runs on crowded ones
-    [ $short -eq 0 ] || awk -v scale="$scale" 'BEGIN { exit scale >= 1 }' || wrong "$short profiles are short of more than a tick"
-    echo "kills: $(full 500) programs ended at random moments, $files profiles, $bad of them do not open in $reader, $short are short of more than a tick of $((tick / 1000)) us (the worst of $((most / 1000)) us)"
+    [ $short -eq 0 ] || wrong "$short profiles are short of more"
+    echo "kills: $(full 500) programs ended at random moments, $files profiles, $bad of them do not open in $reader; at most $((most / 1000)) us are missing, more than a tick of $((tick / 1000)) us in $crowded that shared their processor, and in $short others"
 }
 # opens FILE: in Go's pprof, where there is one
 opens() {
