@@ -13,9 +13,9 @@ void hpp_handler(int signal, siginfo_t *info, void *context);
  * -errno. Start-up code. */
 int hpp_handler_install(void);
 
-/* Whether ours is what the kernel calls. Where the program has replaced it by the raw system call, that is noted
- * in the profile, and sampling ends: signals of ours would meet a handler that knows nothing of them. Start-up
- * code, threads that begin and end, and the process's end. */
+/* Whether ours is what the kernel calls. Where the program has replaced it by the raw system call, that is
+ * noted in the profile, and sampling ends: signals of ours would meet a handler that knows nothing of them.
+ * Start-up code, threads that begin and end, and the process's end. */
 int hpp_handler_watch(void);
 
 /* sigaction(2) for SIGPROF as the program sees it: *NEW (if not NULL) becomes the program's disposition,

@@ -66,8 +66,8 @@ int hpp_timer_perf_init(void);
 /* Whether the kernel gives events of hpp_sampler.event: 0 or -errno. Start-up code. */
 int hpp_timer_perf_try(void);
 
-/* Asks the writer for the calling thread's event, and waits for it: a few ms at most, then a CPU timer stands in
- * for it. */
+/* Asks the writer for the calling thread's event, and waits for it: a few ms at most, then a CPU timer stands
+ * in for it. */
 int hpp_timer_perf_arm(struct hpp_slot *slot);
 
 /* The value of the slot that the descriptor FD of the writer's stands for, or 0. Handler. */

@@ -17,14 +17,15 @@ struct hpp_flame_node {
 
 struct hpp_flame {
     const struct hpp_profile *profile;
-    const char *event; /* NULL: ns is CPU time; else the number of these events */
+    const char *event;            /* NULL: ns is CPU time; else the number of these events */
     struct hpp_flame_node *nodes; /* node 0 is the root, "all"; a child comes after its parent */
     size_t count, room;
     uint32_t *order; /* nodes without the root, children of one parent together, by name */
 };
 
 /* Makes the tree of PROFILE, which must have names (hpp_symbolize) and outlive FLAME; it gets one string
- * more. Returns 0, or -EINVAL when it holds no samples/count, or neither CPU time nor events. Free FLAME in any case. */
+ * more. Returns 0, or -EINVAL when it holds no samples/count, or neither CPU time nor events. Free FLAME in
+ * any case. */
 int hpp_flame_make(struct hpp_flame *flame, struct hpp_profile *profile);
 void hpp_flame_free(struct hpp_flame *flame);
 

@@ -131,8 +131,8 @@ const struct hpp_label *hpp_profile_labels(const struct hpp_profile *profile, si
 /* The column of the value TYPE in UNIT ("samples", "count"; "cpu", "nanoseconds"), or -1. */
 int hpp_profile_value_index(const struct hpp_profile *profile, const char *type, const char *unit);
 
-/* The column of what was sampled: cpu/nanoseconds (*EVENT NULL), or the count of the events that hpprof sampled
- * instead (*EVENT their name, which points into PROFILE). -1 if there is neither. */
+/* The column of what was sampled: cpu/nanoseconds (*EVENT NULL), or the count of the events that hpprof
+ * sampled instead (*EVENT their name, which points into PROFILE). -1 if there is neither. */
 int hpp_profile_sampled_index(const struct hpp_profile *profile, const char **event);
 
 /* A + B, held at the ends of the range: a hostile file may hold any value. */

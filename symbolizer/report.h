@@ -64,9 +64,8 @@ void hpp_report_print_text(FILE *out, const struct hpp_report *report, const str
 
 /* Prints one JSON object and a newline. Its keys, which stay as they are:
  *   profile, program ("" if several), processes, ended_processes, frequency_hz, duration_ns, by, sort
- *   event: null, or what was sampled in the place of CPU time: all keys in ns are then numbers of these events
- *   total_samples, total_ns
- *   unfinished_samples, unfinished_ns, truncated_samples, truncated_ns
+ *   event: null, or what was sampled in the place of CPU time: all keys in ns are then numbers of these
+ * events total_samples, total_ns unfinished_samples, unfinished_ns, truncated_samples, truncated_ns
  *   rootless_samples, rootless_ns: of truncated, those without their root; the share of stacks that reach
  *     their thread's root is what unfinished and rootless leave of total
  *   unfinished_by_image [{image, ns, samples, reason}]: by the image of the last known frame, largest first;

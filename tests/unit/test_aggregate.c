@@ -222,7 +222,8 @@ static void test_growth(void **state)
     assert_int_equal(aggregate.lost_weight, 0);
     assert_int_equal(aggregate.location_count, HPP_LOCATIONS_SPECIAL + COUNT + COUNT / 8);
     for (uint32_t i = 0; i < COUNT; i++)
-        assert_int_equal(aggregate.locations[HPP_LOCATIONS_SPECIAL + i + (i + 7) / 8].address, (uint64_t)i << 12);
+        assert_int_equal(aggregate.locations[HPP_LOCATIONS_SPECIAL + i + (i + 7) / 8].address,
+                         (uint64_t)i << 12);
 }
 
 /* Cleared: no stacks, all else stays. */
