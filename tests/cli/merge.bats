@@ -48,7 +48,7 @@ setup() {
     hpprof merge more.pb less.pb -o all.pb
     # 130 used, 100 sampled: 30 of 40 booked
     hpprof report --json all.pb | jq -e '.cpu == {total_ns: 1300000000, sampled_ns: 1000000000,
-        short_lived_ns: 150000000, blocked_ns: 112500000, unsampled_ns: 37500000}
+        short_lived_ns: 150000000, blocked_ns: 112500000, unsampled_ns: 37500000, stopped_ns: 0}
         and .total_ns == 1300000000 and .processes == 2'
     # not while one still runs
     booked_profile runs.pb 60 0 0 0 50 83
