@@ -88,7 +88,7 @@ adds_up() {
 
 @test "samples alone are within 3 % of it" {
     # on a crowded machine the last ms of a thread may pass between ticks: then another run
-    for try in 1 2 3 4 5 6; do
+    for _ in 1 2 3 4 5 6; do
         run_it main 1 2000
         adds_up
         check "$(part sampled_ns)" '>=' "$(awk "BEGIN { print 0.97 * $used }")" || continue
