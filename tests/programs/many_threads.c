@@ -1,9 +1,11 @@
 /* Many threads: `one_by_one COUNT` makes and joins them one after the other, `at_once COUNT` has all of them
- * there together before the first ends, each burning 0.1 ms in work_inside. `server COUNT SECONDS` has
- * them work in turns, as a server's do, most of them waiting. `deep SECONDS` burns below a hundred calls of
- * dig. Prints `threads: N`, and for one_by_one `growth: KIB` of resident memory and `mappings: N` that came
- * after the first half of the threads. flags: -pthread */
+ * there together before the first ends, each burning 0.1 ms in work_inside. `server COUNT SECONDS` has them
+ * work in turns, as a server's do, most of them waiting. `deep CALLS` burns so many calls of dig deep, until
+ * standard input ends. Prints `threads: N` and `used: MS` of the first thread's CPU time, and for one_by_one
+ * `growth: KIB` of resident memory and `mappings: N` that came after the first half of the threads.
+ * flags: -pthread */
 #include "burn.h"
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +18,16 @@ static pthread_barrier_t all_there;
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 static double server_seconds;
 
-static BURN_OPAQUE void dig(int depth, double seconds)
+static BURN_OPAQUE void dig(int depth)
 {
-    if (depth)
-        dig(depth - 1, seconds);
-    else
-        work_inside(seconds);
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+
+    if (depth) {
+        dig(depth - 1);
+    } else {
+        while (!poll(&input, 1, 0))
+            work_inside(0.01);
+    }
     burn_sink++;
 }
 
@@ -121,7 +127,7 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "server"))
         made = at_once(count, server_thread);
     else
-        dig(argc > 3 ? atoi(argv[3]) : 100, count);
-    printf("threads: %d\n", made);
+        dig(count);
+    printf("threads: %d\nused: %.0f\n", made, burn_clock() * 1e3);
     return made < 0;
 }
