@@ -55,6 +55,7 @@ void hpp_thread_end(void)
     hpp_handler_watch();
     if (slot->timer >= 0)
         hpp_account_thread(slot, 0);
+    atomic_store(&slot->state, HPP_SLOT_ENDING); /* first, so that hpp_resume makes no timer any more */
     hpp_timer_disarm(slot);
     HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);
     hpp_slot_end(slot);

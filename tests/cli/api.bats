@@ -121,6 +121,12 @@ label_share() {
     lacks <(profile_folded x.pb) burn_stopped
 }
 
+@test "stop and start: by two threads at once while others begin and end" {
+    api storm
+    same without out
+    check "$(profile_folded x.pb | folded_weight burn_after)" '>=' 400
+}
+
 @test "HPPROF_START=off: everything is ready, and nothing is sampled until the program says so" {
     agent HPPROF_START=off HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/endings" return 0.4 || true
     [ ! -e x.pb ]

@@ -218,6 +218,60 @@ static void run_many(void)
     puts("2000 times");
 }
 
+static volatile int storm_is_over;
+
+static void *storm_thread(void *unused)
+{
+    hpp_label_swap(hpp_label_intern("storm", "yes"));
+    burn(0.0005);
+    return unused;
+}
+
+static void *storm_threads(void *unused)
+{
+    while (!storm_is_over) {
+        pthread_t thread;
+        if (!pthread_create(&thread, NULL, storm_thread, NULL))
+            pthread_join(thread, NULL);
+    }
+    return unused;
+}
+
+static void *storm_stops(void *unused)
+{
+    for (unsigned i = 0; !storm_is_over; i++) {
+        hpp_stop();
+        hpp_start();
+        if (i % 64 == 0)
+            hpp_flush();
+    }
+    return unused;
+}
+
+/* Threads begin and end while others stop, start and flush: no timer is left over. */
+static void run_storm(void)
+{
+    pthread_t threads[6];
+    char line[256];
+    int timers = 0;
+    FILE *file;
+
+    for (int i = 0; i < 6; i++)
+        pthread_create(&threads[i], NULL, i < 4 ? storm_threads : storm_stops, NULL);
+    usleep(1500000);
+    storm_is_over = 1;
+    for (int i = 0; i < 6; i++)
+        pthread_join(threads[i], NULL);
+    hpp_start();
+    file = fopen("/proc/self/timers", "r");
+    while (file && fgets(line, sizeof line, file))
+        timers += !strncmp(line, "ID:", 3);
+    if (file)
+        fclose(file);
+    printf("more timers than threads: %d\n", timers > 1);
+    burn_after(SECONDS);
+}
+
 static void run_toggle(void)
 {
     burn_before(SECONDS);
@@ -233,11 +287,17 @@ int main(int count, char **arguments)
     static const struct {
         const char *name;
         void (*run)(void);
-    } all[] = {{"labels", run_labels},         {"threads", run_threads},
-               {"coroutines", run_coroutines}, {"fork", run_fork},
-               {"table", run_table},           {"stop", run_stop},
-               {"toggle", run_toggle},         {"stop_threads", run_stop_threads},
-               {"flush", run_flush},           {"many", run_many}};
+    } all[] = {{"labels", run_labels},
+               {"threads", run_threads},
+               {"coroutines", run_coroutines},
+               {"fork", run_fork},
+               {"table", run_table},
+               {"stop", run_stop},
+               {"toggle", run_toggle},
+               {"stop_threads", run_stop_threads},
+               {"flush", run_flush},
+               {"many", run_many},
+               {"storm", run_storm}};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (count > 1 && !strcmp(arguments[1], all[i].name)) {
