@@ -19,6 +19,7 @@
 
 #define MS 1000000ull
 
+#define TICK_FIRST  (4 * MS)
 #define TICK_SOON   (10 * MS)
 #define TICK_BUSY   (50 * MS)
 #define TICK_IDLE   (400 * MS)
@@ -255,9 +256,20 @@ static int keep_up(void *unused)
     return target_died(0) || target_execed();
 }
 
+/* How long to sleep. Not longer than we have lived: what the first samples lack is soon built. */
+static uint64_t nap(int soon, uint64_t now, uint64_t begin)
+{
+    uint64_t age = now - begin;
+    uint64_t ns = soon ? TICK_SOON : hpp_writer.last_sample + BUSY_FOR > now ? TICK_BUSY : TICK_IDLE;
+
+    age = age < TICK_FIRST ? TICK_FIRST : age;
+    return age < ns ? age : ns;
+}
+
 int hpp_writer_run(void *unused)
 {
     struct hpp_writer *writer = &hpp_writer;
+    uint64_t begin = hpp_sys_now(CLOCK_MONOTONIC);
     const char *cause = NULL;
     int soon, hands_over, built;
 
@@ -294,9 +306,7 @@ int hpp_writer_run(void *unused)
         hpp_budget_resume();
         if (built)
             continue;
-        wait_for_target(wake, soon                                   ? TICK_SOON
-                              : writer->last_sample + BUSY_FOR > now ? TICK_BUSY
-                                                                     : TICK_IDLE);
+        wait_for_target(wake, nap(soon, now, begin));
     }
     hpp_writer_flush(cause);
     if (!hands_over)

@@ -117,7 +117,7 @@ void hpp_second_opinion(const struct hpp_walk *walk, const uint64_t *frames,
     struct opinion_sample *sample;
     long copied;
 
-    if (!the_file)
+    if (!the_file || !walk->code) /* the writer has not found the images yet: a sample of one frame */
         return;
     log_code(walk->code);
     if (room > OPINION_STACK_MAX)
