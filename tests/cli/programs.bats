@@ -27,14 +27,12 @@ plain_and_agent() {
 # behaves 'PROGRAM CASE' PROCESSES PROFILES FUNCTION…: and each function has at least half of the samples of
 # 0.4 s (399), but for those that the profiles say they lack (the variable unsampled)
 behaves() {
-    local function shell
+    local function functions="${*:4}"
     unsampled=0
     # shellcheck disable=SC2086
     plain_and_agent $1
-    # a shell between the two is seldom sampled, but may be: it is not what is counted
-    shell="hpprof.$(basename "$(realpath /bin/sh)").*"
-    wait_profiles profiles "$3" "$shell"
-    find profiles -name '*.pb' ! -name "$shell" | while read -r file; do
+    wait_profiles profiles "$3" "${functions// /|}"
+    find profiles -name '*.pb' | while read -r file; do
         profile_comments "$file" | sed -n 's/^hpprof.process .*pid=\([0-9]*\).*/\1/p' >>pids
         profile_folded "$file" >>folded
         profile_unsampled "$file" >>lacking

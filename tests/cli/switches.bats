@@ -92,7 +92,7 @@ times() { profile_message "$1" | profile_labels time | sort -un; }
 }
 
 @test "the time of samples: report and flamegraph add up over it, merging keeps it" {
-    agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/shares_fixed" 2.5 >out
+    agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/shares_fixed" 3.5 >out
     check "$(times x.pb | wc -l)" '>=' 3
     hpprof flamegraph --folded x.pb | sed 's/ [0-9]*$//' | sort | uniq -d >twice
     [ ! -s twice ]

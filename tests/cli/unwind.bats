@@ -158,7 +158,7 @@ again() {
         rm -f off.pb
         sampled off unwind_frames deep 0.4 $depth
         edges off "$frames|deep_start" 'deep_start>descend descend>descend descend>beta_work beta_work>*'
-        awk -v depth=$depth '{
+        awk -v depth=$depth -v by_fp="$(by_fp off)" '{
             weight = $NF; sub(/ [0-9]+$/, ""); all += weight
             whole = /^deep_start;/; gap = /;\[truncated\];/; cut = /^\[truncated\]/
             n = gsub(/descend/, "&")
@@ -167,7 +167,7 @@ again() {
                 good += weight
             else
                 print n, substr($0, 1, 100) " ... " substr($0, length($0) - 100)
-        } END { print depth, good, all; exit !(good >= 0.97 * all) }' off.folded
+        } END { print depth, good, all; exit !(good >= 0.97 * (all - by_fp)) }' off.folded
     done
 }
 
@@ -176,11 +176,11 @@ again() {
     for depth in 16 50; do
         rm -f off.pb
         HPPROF_DEPTH=$depth sampled off unwind_frames deep 0.4 1000
-        awk -v depth=$depth '{
+        awk -v depth=$depth -v by_fp="$(by_fp off)" '{
             weight = $NF; sub(/ [0-9]+$/, ""); all += weight
             if (/^deep_start;descend;/ && /;\[truncated\];descend;/ && split($0, frame, ";") == depth)
                 good += weight
-        } END { print depth, good, all; exit !(good >= 0.97 * all) }' off.folded
+        } END { print depth, good, all; exit !(good >= 0.97 * (all - by_fp)) }' off.folded
     done
 }
 

@@ -129,7 +129,9 @@ static void test_timer_of_another_thread(void **state)
     assert_true(slot->timer >= 0);
     hpp_timer_disarm(slot);
     pthread_barrier_wait(&both);
-    pthread_join(thread, NULL);
+    pthread_join(thread, NULL); /* which returns a moment before the kernel has let go of it */
+    while (!tgkill(getpid(), tid, 0))
+        sched_yield();
     /* it is gone: no timer, no harm */
     assert_int_not_equal(hpp_timer_cpu_arm(slot), 0);
     hpp_timer_disarm(slot);
