@@ -341,5 +341,6 @@ void hpp_walk_frames(const struct hpp_walk *walk, uint64_t *frames, unsigned lim
     }
     result->count =
         result->end == HPP_WALK_TRUNCATED ? hpp_kept_give_up(&kept) : hpp_kept_finish(&kept, HPP_WALK_GAP);
-    result->untold = walk->code ? w.untold : 1; /* where no image is known yet, no table is */
+    /* where no image is known yet, no table is */
+    result->untold = w.untold + (!walk->code && !walk->no_tables);
 }
