@@ -52,6 +52,7 @@ int hpp_cmd_flamegraph(const struct hpp_arguments *arguments);
 int hpp_cmd_symbolize(const struct hpp_arguments *arguments);
 int hpp_cmd_perf_map(const struct hpp_arguments *arguments);
 int hpp_cmd_merge(const struct hpp_arguments *arguments);
+int hpp_cmd_status(const struct hpp_arguments *arguments);
 int hpp_cmd_dump(const struct hpp_arguments *arguments);
 int hpp_cmd_unwind_table(const struct hpp_arguments *arguments);
 int hpp_cmd_cache(const struct hpp_arguments *arguments);

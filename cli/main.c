@@ -31,6 +31,10 @@ static const struct hpp_command commands[] = {
      "for some milliseconds. A stack that does not reach its thread's root ends with\n"
      "a line [unfinished] that says why.",
      1, 1, false, hpp_cmd_dump},
+    {"status", 0, "PID", "print how the profiling of a running process goes",
+     "What its profile holds so far: the timer and its limits, how much of the CPU\n"
+     "time has samples, what was lost, text on huge pages, notes.",
+     1, 1, false, hpp_cmd_status},
     {"unwind-table", HPP_UNWIND_TABLE_OPTION, "[--rows] FILE",
      "make the unwind table of an ELF file and check it",
      "Prints what the table holds, and compares it with libdw's reading of FILE: exit\n"

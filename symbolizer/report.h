@@ -62,6 +62,11 @@ struct hpp_report_style {
 void hpp_report_print_text(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
                            const struct hpp_report_style *style);
 
+/* Prints what a running process's profile, read from PATH, tells of the profiling itself: the source of the
+ * samples and its limits, how much of the CPU time has samples, what was lost, text on huge pages, notes. */
+void hpp_report_print_status(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                             const char *path);
+
 /* Prints one JSON object and a newline. Its keys, which stay as they are:
  *   profile, program ("" if several), processes, ended_processes, frequency_hz, duration_ns, by, sort
  *   event: null, or what was sampled in the place of CPU time: all keys in ns are then numbers of these

@@ -5,16 +5,37 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* "TIMER, LIMITS" of a process's comment; "" if it has no limits to tell. */
-static void describe(const char *comment, char *out, size_t size)
+enum { COLUMNS = 80 };
+
+/* "Timer: TIMER, LIMITS." of a process's comment; if it has no limits to tell, without or, unless ALL, "". */
+static void describe(const char *comment, bool all, char *out, size_t size)
 {
     char timer[32], limits[160];
 
     *out = '\0';
-    if (hpp_comment_is(comment, "hpprof.process") &&
-        hpp_comment_text(comment, "timer", timer, sizeof timer) &&
-        hpp_comment_text(comment, "limits", limits, sizeof limits))
-        snprintf(out, size, "%s, %s", timer, limits);
+    if (!hpp_comment_is(comment, "hpprof.process") ||
+        !hpp_comment_text(comment, "timer", timer, sizeof timer))
+        return;
+    if (hpp_comment_text(comment, "limits", limits, sizeof limits))
+        snprintf(out, size, "Timer: %s, %s.", timer, limits);
+    else if (all)
+        snprintf(out, size, "Timer: %s.", timer);
+}
+
+/* TEXT's words, in lines of at most 80 columns. */
+static void print_wrapped(FILE *out, const char *text)
+{
+    size_t column = 0;
+
+    for (size_t length; *text; text += length + (text[length] == ' ')) {
+        length = strcspn(text, " ");
+        if (column && column + 1 + length > COLUMNS) {
+            fputc('\n', out);
+            column = 0;
+        }
+        column += (size_t)fprintf(out, "%s%.*s", column ? " " : "", (int)length, text);
+    }
+    fputc('\n', out);
 }
 
 /* The rate may have been lowered (hpprof.rate). */
@@ -48,16 +69,16 @@ static void print_missed(FILE *out, const struct hpp_profile *profile)
                 100 * (double)(counted - signalled) / (double)counted);
 }
 
-void hpp_report_print_sources(FILE *out, const struct hpp_profile *profile)
+void hpp_report_print_sources(FILE *out, const struct hpp_profile *profile, bool all)
 {
     struct hpp_intern seen = {0};
     char text[256];
 
     for (size_t i = 0; i < profile->comment_count; i++) {
         size_t before = seen.count;
-        describe(hpp_profile_comment(profile, i), text, sizeof text);
+        describe(hpp_profile_comment(profile, i), all, text, sizeof text);
         if (*text && hpp_intern_add(&seen, text, strlen(text)) == before)
-            fprintf(out, "Timer: %s.\n", text);
+            print_wrapped(out, text);
     }
     hpp_intern_free(&seen);
     print_missed(out, profile);

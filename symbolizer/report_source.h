@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* A line for each kind of source that has limits (hpprof.process, FORMAT.md); none for the others. */
-void hpp_report_print_sources(FILE *out, const struct hpp_profile *profile);
+/* A line for each kind of source that has limits (hpprof.process, FORMAT.md); for the others only if ALL. */
+void hpp_report_print_sources(FILE *out, const struct hpp_profile *profile, bool all);
 
 #endif

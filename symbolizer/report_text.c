@@ -274,7 +274,7 @@ static void print_footer(FILE *out, const struct hpp_report *report, const struc
         fprintf(out, "Not finished: %zu of %zu processes still ran, or their writer was killed.\n",
                 summary->processes - summary->ends, summary->processes);
     hpp_summary_print_remap(out, summary);
-    hpp_report_print_sources(out, profile);
+    hpp_report_print_sources(out, profile, false);
     print_notes(out, profile);
 }
 
@@ -288,5 +288,21 @@ void hpp_report_print_text(FILE *out, const struct hpp_report *report, const str
     if (report->row_count)
         print_rows(out, report, style);
     print_footer(out, report, profile, &summary, style->columns);
+    hpp_summary_free(&summary);
+}
+
+void hpp_report_print_status(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
+                             const char *path)
+{
+    struct hpp_summary summary;
+
+    hpp_summary_make(&summary, profile);
+    print_header(out, report, profile, &summary, path);
+    hpp_report_print_sources(out, profile, true);
+    print_cpu(out, report, &summary);
+    if (!hpp_summary_print_lost(out, &summary))
+        fputs("Nothing lost.\n", out);
+    hpp_summary_print_remap(out, &summary);
+    print_notes(out, profile);
     hpp_summary_free(&summary);
 }

@@ -16,7 +16,7 @@ setup() { hpprof_setup; }
 
 @test "--help lists every command" {
     hpprof --help >out
-    for command in record report flamegraph symbolize perf-map merge dump cache; do
+    for command in record report flamegraph symbolize perf-map merge dump status cache; do
         grep -q "^  $command " out
     done
     hpprof -h | cmp - out
@@ -28,7 +28,7 @@ setup() { hpprof_setup; }
 }
 
 @test "each command's help names each of its options, as options.def has them" {
-    for command in record report flamegraph symbolize perf-map merge dump cache; do
+    for command in record report flamegraph symbolize perf-map merge dump status cache; do
         hpprof "$command" --help >out
         hpprof help "$command" | cmp - out
         user=$(tr a-z- A-Z_ <<<"$command")
@@ -44,7 +44,7 @@ setup() { hpprof_setup; }
 }
 
 @test "lines of help fit 80 columns" {
-    for command in "" record report flamegraph symbolize perf-map merge dump cache; do
+    for command in "" record report flamegraph symbolize perf-map merge dump status cache; do
         # shellcheck disable=SC2086
         hpprof $command --help >out
         awk 'length($0) > 80 { print; long = 1 } END { exit long }' out

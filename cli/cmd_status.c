@@ -1,0 +1,48 @@
+/* hpprof status: how the profiling of a running process goes. */
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "symbolizer/report.h"
+#include "symbolizer/running.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PID_LIMIT = 1 << 22 /* kernel, include/linux/threads.h */ };
+
+static int print(const char *path)
+{
+    struct hpp_profile *profile = hpp_load(path);
+    struct hpp_report report;
+
+    if (!profile)
+        return HPP_EXIT_FAILED;
+    if (hpp_report_make(&report, profile, HPP_BY_PROCESS, HPP_SORT_FLAT)) {
+        hpp_complain("%s is no profile of hpprof's", path);
+        hpp_profile_free(profile);
+        return HPP_EXIT_FAILED;
+    }
+    hpp_report_print_status(stdout, &report, profile, path);
+    hpp_report_free(&report);
+    hpp_profile_free(profile);
+    return HPP_EXIT_OK;
+}
+
+int hpp_cmd_status(const struct hpp_arguments *arguments)
+{
+    const char *text = arguments->operands[0];
+    char path[PATH_MAX], why[HPP_RUNNING_WHY], *end;
+    long pid = strtol(text, &end, 10);
+
+    if (end == text || *end || pid <= 0 || pid > PID_LIMIT) {
+        hpp_complain("status: '%s' is no process id", text);
+        return HPP_EXIT_USAGE;
+    }
+    if (hpp_running_profile((pid_t)pid, path, why)) {
+        hpp_complain_line(why);
+        return HPP_EXIT_FAILED;
+    }
+    if (*path)
+        return print(path);
+    printf("process %ld is profiled; it has no samples yet, and so no file\n", pid);
+    return HPP_EXIT_OK;
+}
