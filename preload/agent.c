@@ -13,6 +13,7 @@
 #include "common/table_cache.h"
 #include "common/text.h"
 #include "preload/api.h"
+#include "preload/exec_mark.h"
 #include "preload/head_comments.h"
 #include "preload/huge_pages.h"
 #include "preload/libunwind.h"
@@ -41,7 +42,6 @@ static struct {
     struct hpp_arena arena;
     struct hpp_remap_list remap;
     const char *program;       /* path */
-    uint64_t cpu_begin;        /* the process's CPU clock when it got this program, about */
     char folder[HPP_PATH_MAX]; /* for descendants' profiles */
     char tables[HPP_PATH_MAX]; /* the folder of unwind tables */
 } agent;
@@ -124,7 +124,6 @@ static void after_fork_in_child(void)
     hpp_sampler_after_fork(hpp_thread_code_before_fork());
     hpp_checked_read_after_fork();
     hpp_writer = (struct hpp_writer){0};
-    agent.cpu_begin = 0;
     hpp_accounts_begin(0);
     hpp_pause_after_fork();
     sampled = !atomic_load(&hpp_sampler.stopped) && !start_writer(agent.folder, 1);
@@ -287,7 +286,6 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     (void)argc;
     if (getauxval(AT_SECURE) || hpp_arch_is_valgrind() || is_second_copy() || is_switched_off(environment))
         return;
-    agent.cpu_begin = hpp_sys_now(CLOCK_PROCESS_CPUTIME_ID);
     hpp_tell_init();
     hpp_agent_options_read(environment, &agent.options);
     if (keep_options() || hpp_sampler_init(agent.options.memory))
@@ -311,8 +309,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         hpp_checked_read_open();
     choose_walker();
     remap();
-    /* a descendant of the first process may be what that executed: which has told its CPU time */
-    hpp_accounts_begin(agent.options.first ? agent.cpu_begin : 0);
+    hpp_accounts_begin(hpp_exec_mark_take(environment));
     if (!agent.options.start)
         hpp_pause_from_start();
     if (start_writer(agent.options.first, 0))

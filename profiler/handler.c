@@ -199,6 +199,27 @@ int hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hp
     return error;
 }
 
+/* Whether the program ignores SIGPROF and the kernel is to know. */
+static int hides_ignored(void)
+{
+    return the_program_action.handler == (void *)SIG_IGN && hpp_sampler.pid &&
+           !atomic_load(&hpp_sampler.sandboxed);
+}
+
+void hpp_handler_before_exec(void)
+{
+    const struct hpp_kernel_sigaction ignore = {.handler = (void *)SIG_IGN};
+
+    if (hides_ignored())
+        hpp_sys_sigaction(SIGPROF, &ignore, NULL);
+}
+
+void hpp_handler_after_exec(void)
+{
+    if (hides_ignored())
+        install(SA_RESTART, NULL);
+}
+
 void hpp_handler_avoid_alternate_stacks(void)
 {
     struct hpp_kernel_sigaction present;

@@ -106,3 +106,29 @@ adds_up() {
     check "$(jq .total_ns x.json)" '<=' "$(jq '1.001 * .cpu.total_ns + 20000000' x.json)"
     hpprof report x.pb | grep -E '^CPU time used'
 }
+
+@test "a chain of programs in one process: no CPU time is told twice" {
+    local how used
+    for how in record alone; do
+        rm -rf x.pb* x.d
+        chain=(bash -c 'for ((i = 0; i < 100000; i++)); do :; done; exec bash -c "$0"' \
+            "for ((i = 0; i < 100000; i++)); do :; done; exec env '$PROGRAMS/accounting' main 1 300")
+        if [ $how = record ]; then
+            hpprof record -o x.pb -- "${chain[@]}" >out
+        else
+            agent HPPROF_OUT="$PWD/x.pb" "${chain[@]}" >out
+            hpprof merge -o all.pb x.pb x.d/*.pb
+            mv all.pb x.pb
+        fi
+        used=$(awk '$1 == "used" { printf "%.0f", $2 * 1e9 }' out)
+        hpprof report --json x.pb >x.json
+        echo "$how: used $used $(jq -c .cpu x.json)"
+        adds_up
+    done
+}
+
+@test "what tells the next program of a process is not in its environment" {
+    agent HPPROF_OUT="$PWD/x.pb" bash -c 'exec env' >out
+    grep '^HPPROF_OUT=' out
+    lacks out HPPROF_EXEC
+}

@@ -115,6 +115,7 @@ behaves() {
 @test "has a SIGPROF handler and an ITIMER_PROF of its own" { behaves 'signals handler' 1 1; }
 @test "asks for SIGPROF's disposition, then sets the default" { behaves 'signals default' 1 1; }
 @test "ignores SIGPROF" { behaves 'signals ignored' 1 1; }
+@test "ignores SIGPROF, and so does what it executes" { behaves 'signals exec_ignored' 1 1 work; }
 @test "sigset" { behaves 'signals sigset' 1 1 work; }
 @test "__sigaction" { behaves 'signals __sigaction' 1 1 work; }
 @test "sigignore" { behaves 'signals sigignore' 1 1 work; }

@@ -73,6 +73,15 @@ static int run_ignored(void)
     return 0;
 }
 
+/* What is executed inherits that a signal is ignored: it is not ended by one. */
+static int run_exec_ignored(void)
+{
+    signal(SIGPROF, SIG_IGN);
+    work(budget_seconds);
+    execl("/bin/sh", "sh", "-c", "kill -PROF $$; echo ignored", (char *)NULL);
+    return 1;
+}
+
 /* ---- relics of System V and BSD: deprecated, and used all the same ---- */
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -268,6 +277,7 @@ static const struct {
     {"handler", run_handler},
     {"default", run_default},
     {"ignored", run_ignored},
+    {"exec_ignored", run_exec_ignored},
     {"sigset", run_sigset},
     {"__sigaction", run_inner_sigaction},
     {"sigignore", run_sigignore},
