@@ -187,7 +187,7 @@ label_share() {
     grep -x 'the profile is on disk' out
     check "$(label_share x.pb request=search)" '>=' 12
     check "$(label_share x.pb request=checkout)" '>=' 60
-    # the first of two phases is not there: 2 threads, 200 requests of 1 ms and 200 of 3 ms each
+    # the first of two phases is not there: 2 threads, 200 requests of 1.1 ms and 200 of 3.3 ms each
     check "$(profile_samples x.pb)" '>=' 1300
     check "$(profile_samples x.pb)" '<=' 1900
 }
