@@ -53,17 +53,15 @@ void hpp_thread_end(void)
     if (!slot || atomic_load(&hpp_sampler.sandboxed) || hpp_sys_getpid() != hpp_sampler.pid)
         return;
     hpp_handler_watch();
-    if (slot->timer >= 0)
-        hpp_account_thread(slot, 0);
     atomic_store(&slot->state, HPP_SLOT_ENDING); /* first, so that hpp_resume makes no timer any more */
-    hpp_timer_disarm(slot);
+    hpp_account_thread(slot, 0);
     HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);
     hpp_slot_end(slot);
 }
 
 void hpp_thread_account(void)
 {
-    if (the_thread.slot && the_thread.slot->timer >= 0)
+    if (the_thread.slot)
         hpp_account_thread(the_thread.slot, the_thread.slot->cpu_begin);
     hpp_account_other_threads(the_thread.slot);
 }

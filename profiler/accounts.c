@@ -2,6 +2,8 @@
 #include "profiler/accounts.h"
 
 #include "common/sys.h"
+#include "profiler/handler.h"
+#include "profiler/source.h"
 #include "profiler/signal_safe.h"
 
 #define ROUTINES       256u /* a power of two */
@@ -23,8 +25,9 @@ struct entry {
 static struct entry the_entries[ROUTINES + 1];
 static uint64_t the_cpu_begin = UINT64_MAX; /* not begun */
 static _Atomic uint64_t the_exec_cpu;
-static uint64_t the_stopped;                    /* CPU time of finished stops */
-static uint64_t the_tick;                       /* of the kernel's, ns: CPU timers expire at them */
+static uint64_t the_stopped;      /* CPU time of finished stops */
+static uint64_t the_clocks_apart; /* the process's CPU clock from the calling thread's, at first */
+static uint64_t the_tick;         /* of the kernel's, ns: CPU timers expire at them */
 static _Atomic uint64_t the_pause = UINT64_MAX; /* the process's CPU clock when sampling stopped */
 
 void hpp_accounts_begin(uint64_t cpu_begin)
@@ -37,6 +40,8 @@ void hpp_accounts_begin(uint64_t cpu_begin)
     HPP_SYSCALL(clock_getres, CLOCK_MONOTONIC_COARSE, &tick, 0, 0, 0, 0);
     the_tick = tick.tv_nsec ? (uint64_t)tick.tv_nsec : 10000000;
     the_cpu_begin = cpu_begin;
+    the_clocks_apart = hpp_sys_now(CLOCK_THREAD_CPUTIME_ID);
+    the_clocks_apart = hpp_sys_now(CLOCK_PROCESS_CPUTIME_ID) - the_clocks_apart;
     atomic_store(&the_exec_cpu, 0);
     atomic_store(&the_pause, UINT64_MAX);
     the_stopped = 0;
@@ -73,18 +78,25 @@ static uint64_t periods(uint64_t ns)
     return hpp_sampler.period ? ns / hpp_sampler.period + 2 : UINT32_MAX;
 }
 
-static int64_t residue(const struct hpp_slot *slot, uint64_t used)
+/* The thread's clock shows NOW, and there will be no signal any more. */
+static void close_account(struct hpp_slot *slot, uint64_t begin, uint64_t now, int is_blocked)
 {
-    return (int64_t)(used - slot->untold) - (int64_t)(slot->weight * hpp_sampler.period);
+    uint64_t rest = is_blocked || !slot->weight ? 0 : hpp_timer_cpu_owed(slot, now);
+
+    if (rest)
+        hpp_handler_extend(slot, (uint32_t)(rest < periods(LATEST_NS) ? rest : periods(LATEST_NS)));
+    hpp_account_add(is_blocked ? HPP_BLOCKED : HPP_SHORT_LIVED, slot->start_routine,
+                    (int64_t)(now - begin - slot->untold) - (int64_t)(slot->weight * hpp_sampler.period));
 }
 
-void hpp_account_thread(const struct hpp_slot *slot, uint64_t begin)
+void hpp_account_thread(struct hpp_slot *slot, uint64_t begin)
 {
     uint64_t mask = 0;
 
+    if (!hpp_timer_disarm(slot))
+        return;
     hpp_sys_sigmask(SIG_BLOCK, NULL, &mask);
-    hpp_account_add(mask & PROFILE_SIGNAL ? HPP_BLOCKED : HPP_SHORT_LIVED, slot->start_routine,
-                    residue(slot, hpp_sys_now(CLOCK_THREAD_CPUTIME_ID) - begin));
+    close_account(slot, begin, hpp_sys_now(CLOCK_THREAD_CPUTIME_ID), (mask & PROFILE_SIGNAL) != 0);
 }
 
 void hpp_account_other_threads(const struct hpp_slot *own)
@@ -92,20 +104,27 @@ void hpp_account_other_threads(const struct hpp_slot *own)
     uint32_t used = atomic_load(&hpp_sampler.slots_used);
 
     for (uint32_t i = 0; i < used; i++) {
-        const struct hpp_slot *slot = &hpp_sampler.slots[i];
-        /* a thread's CPU clock: include/linux/posix-timers.h, CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED */
+        struct hpp_slot *slot = &hpp_sampler.slots[i];
         uint64_t now;
-        int64_t ns;
-        if (slot == own || atomic_load(&slot->state) != HPP_SLOT_ACTIVE || slot->timer < 0)
+        if (slot == own || atomic_load(&slot->state) != HPP_SLOT_ACTIVE || !hpp_timer_disarm(slot))
             continue;
+        /* a thread's CPU clock: include/linux/posix-timers.h, CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED */
         now = hpp_sys_now((clockid_t)(~(uint32_t)slot->tid << 3 | 6));
-        if (now < slot->cpu_begin)
-            continue; /* it has gone */
-        ns = residue(slot, now - slot->cpu_begin);
-        hpp_account_add(ns > (int64_t)(periods(LATEST_NS) * hpp_sampler.period) ? HPP_BLOCKED
-                                                                                : HPP_SHORT_LIVED,
-                        slot->start_routine, ns);
+        if (now >= slot->cpu_begin) /* else it has gone */
+            close_account(slot, slot->cpu_begin, now, hpp_timer_cpu_owed(slot, now) > periods(LATEST_NS));
     }
+}
+
+uint32_t hpp_account_only_thread(uint64_t now)
+{
+    const struct hpp_slot *slot = hpp_sampler.slots;
+    uint64_t rest;
+
+    if (atomic_load(&hpp_sampler.slots_used) != 1 || atomic_load(&slot->state) != HPP_SLOT_ACTIVE ||
+        slot->timer < 0 || !slot->weight)
+        return 0;
+    rest = hpp_timer_cpu_owed(slot, now - the_clocks_apart);
+    return rest <= periods(LATEST_NS) ? (uint32_t)rest : 0;
 }
 
 uint32_t hpp_account_late(const struct hpp_slot *slot, const ucontext_t *context, uint32_t weight)

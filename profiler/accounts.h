@@ -23,14 +23,20 @@ void hpp_accounts_begin(uint64_t cpu_begin);
  * stood for more than was used, which chance does. Any thread, the handler too. */
 void hpp_account_add(enum hpp_account kind, uint64_t start_routine, int64_t ns);
 
-/* At a thread's end or the process's: adds what of the calling thread's CPU time since BEGIN (its own clock,
- * ns) no signal stands for. SLOT is its own and had a timer. First phases are random, so over many threads a
- * sampler that misses nothing adds nothing. */
-void hpp_account_thread(const struct hpp_slot *slot, uint64_t begin);
+/* At a thread's end or the process's: deletes the calling thread's timer, if SLOT has one, and accounts for
+ * its CPU time since BEGIN (its own clock, ns) that no signal stands for. The kernel looks at CPU timers at
+ * its ticks only, so signals are owed for the time since the last one: for that the thread's last sample is
+ * to stand, or, where it has none, the account is. First phases are random, so over many threads a sampler
+ * that misses nothing adds nothing. */
+void hpp_account_thread(struct hpp_slot *slot, uint64_t begin);
 
 /* At the process's end: the same for the other threads with a timer. Their masks are not
  * known: where more is missing than a signal can be late, they had it blocked. */
 void hpp_account_other_threads(const struct hpp_slot *own);
+
+/* For how many periods the last sample is to stand of a process that has ended otherwise (_exit, a signal, an
+ * exec) with NOW on its CPU clock: 0 unless it only ever had one thread, whose clock that is. Writer. */
+uint32_t hpp_account_only_thread(uint64_t now);
 
 /* Handler: what is to be recorded of a signal of WEIGHT periods. One that was held back comes at the wrong
  * place: the excess is blocked time, beyond two ticks where a system call has just unblocked it, elsewhere

@@ -201,7 +201,8 @@ static uint32_t location_id(struct hpp_aggregate *aggregate, uint64_t address, u
 int hpp_aggregate_init(struct hpp_aggregate *aggregate)
 {
     *aggregate = (struct hpp_aggregate){.arena = {.limit = TABLE_MEMORY, .no_fork = 1},
-                                        .stack_arena = {.limit = STACK_MEMORY, .no_fork = 1}};
+                                        .stack_arena = {.limit = STACK_MEMORY, .no_fork = 1},
+                                        .before_arena = {.limit = STACK_MEMORY, .no_fork = 1}};
     aggregate->last = &aggregate->first;
     if (grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256,
              sizeof(char *)))
@@ -326,21 +327,34 @@ static struct hpp_stack *find_stack(struct hpp_aggregate *aggregate, struct owne
     return stack;
 }
 
-void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map,
-                       const uint64_t *record, int tid, uint32_t name)
+/* Adds WEIGHT to STACK, if that could be had. */
+static struct hpp_stack *add_weight(struct hpp_aggregate *aggregate, struct hpp_stack *stack, uint32_t weight)
+{
+    if (!stack) {
+        aggregate->lost_weight += weight;
+        return NULL;
+    }
+    stack->weight += weight;
+    aggregate->samples += weight;
+    return stack;
+}
+
+struct hpp_stack *hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map,
+                                    const uint64_t *record, int tid, uint32_t name)
 {
     uint32_t ids[HPP_DEPTH_MAX + 1];
     uint32_t count = resolve(aggregate, map, record, ids);
     struct owner owner = {tid, name, HPP_RECORD_LABEL(record[2])};
-    struct hpp_stack *stack = count ? find_stack(aggregate, owner, count, ids) : NULL;
-    uint32_t weight = HPP_RECORD_WEIGHT(record[0]);
 
-    if (!stack) {
-        aggregate->lost_weight += weight;
-        return;
-    }
-    stack->weight += weight;
-    aggregate->samples += weight;
+    return add_weight(aggregate, count ? find_stack(aggregate, owner, count, ids) : NULL,
+                      HPP_RECORD_WEIGHT(record[0]));
+}
+
+void hpp_aggregate_extend(struct hpp_aggregate *aggregate, const struct hpp_stack *stack, uint32_t weight)
+{
+    struct owner owner = {stack->tid, stack->name, stack->label};
+
+    add_weight(aggregate, find_stack(aggregate, owner, stack->count, stack->locations), weight);
 }
 
 int hpp_aggregate_book(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, uint32_t leaf,
@@ -361,7 +375,11 @@ int hpp_aggregate_book(struct hpp_aggregate *aggregate, const struct hpp_code_ma
 
 void hpp_aggregate_clear(struct hpp_aggregate *aggregate)
 {
-    hpp_arena_reset(&aggregate->stack_arena);
+    struct hpp_arena oldest = aggregate->before_arena;
+
+    hpp_arena_reset(&oldest);
+    aggregate->before_arena = aggregate->stack_arena;
+    aggregate->stack_arena = oldest;
     aggregate->first = NULL;
     aggregate->last = &aggregate->first;
     aggregate->stack_index = NULL;

@@ -36,8 +36,9 @@ struct hpp_stack {
 };
 
 struct hpp_aggregate {
-    struct hpp_arena arena;       /* strings, locations: for the life of the process */
-    struct hpp_arena stack_arena; /* stacks: until the next flush */
+    struct hpp_arena arena;        /* strings, locations: for the life of the process */
+    struct hpp_arena stack_arena;  /* stacks: until the next flush */
+    struct hpp_arena before_arena; /* those of the chunk before */
 
     const char **strings; /* string table of the profile; [0] is "" */
     uint32_t string_count;
@@ -81,17 +82,21 @@ int hpp_aggregate_label(struct hpp_aggregate *aggregate, uint32_t number, uint32
 /* Takes note of the segments of MAP that are new, so that every serial has its mapping. */
 int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_code_map *map);
 
-/* Adds one ring record (profiler/ring.h) of thread TID with name NAME. What cannot be held is added to
- * lost_weight. */
-void hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map,
-                       const uint64_t *record, int tid, uint32_t name);
+/* Adds one ring record (profiler/ring.h) of thread TID with name NAME. Returns its stack, which is there
+ * until hpp_aggregate_clear is called twice; what cannot be held is added to lost_weight, and NULL returned.
+ */
+struct hpp_stack *hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map,
+                                    const uint64_t *record, int tid, uint32_t name);
+
+/* That stack shall stand for WEIGHT more, in the present chunk. */
+void hpp_aggregate_extend(struct hpp_aggregate *aggregate, const struct hpp_stack *stack, uint32_t weight);
 
 /* Adds NS of CPU time that no sample stands for: a row of the location LEAF (HPP_LOCATION_…) and, unless
  * START_ROUTINE is 0, that function's. MAP may be NULL. Returns 0 or -ENOMEM. */
 int hpp_aggregate_book(struct hpp_aggregate *aggregate, const struct hpp_code_map *map, uint32_t leaf,
                        uint64_t start_routine, uint64_t ns);
 
-/* Forgets the stacks: they have been written. */
+/* The stacks have been written: begins another chunk. */
 void hpp_aggregate_clear(struct hpp_aggregate *aggregate);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "common/sys.h"
 #include "common/text.h"
+#include "profiler/accounts.h"
 #include "profiler/adopt.h"
 #include "profiler/budget.h"
 #include "profiler/books.h"
@@ -170,30 +171,49 @@ static uint64_t without_invented(const uint64_t *record, const struct hpp_code_m
     return record[0];
 }
 
-/* Takes what the ring holds. */
-static void drain_ring(struct hpp_ring *ring, uint64_t now)
+/* The last sample of the slot's thread is to stand for WEIGHT periods more. Where that was long ago, they are
+ * booked instead. */
+static void extend_last(struct hpp_slot *slot, uint32_t weight)
+{
+    if (slot->named_at >= hpp_writer.flushes && slot->last)
+        hpp_aggregate_extend(&hpp_writer.aggregate, slot->last, weight);
+    else
+        hpp_account_add(HPP_SHORT_LIVED, slot->start_routine, (int64_t)(weight * hpp_sampler.period));
+}
+
+static void take_record(struct hpp_slot *slot, uint64_t *record, uint64_t now)
 {
     struct hpp_writer *writer = &hpp_writer;
     const struct hpp_code_map *map;
+    int stale = HPP_RECORD_EPOCH(record[0]) != (uint8_t)writer->epoch;
+    uint64_t head = record[0];
+
+    if (now - writer->last_scan >= writer->scan_interval && has_unknown(slot, record))
+        scan_images(now);
+    map = map_of(record, now);
+    if (stale)
+        record[0] = without_invented(record, map);
+    if (record[0] & HPP_RECORD_UNTOLD)
+        hpp_tables_note(map, record);
+    slot->last = hpp_aggregate_add(&writer->aggregate, map, record, slot->tid, thread_name(slot));
+    record[0] = head;
+}
+
+/* Takes what the ring holds. */
+static void drain_ring(struct hpp_ring *ring, uint64_t now)
+{
     uint64_t *record;
 
     while ((record = hpp_ring_peek(ring))) {
         struct hpp_slot *slot = &hpp_sampler.slots[HPP_RECORD_SLOT(record[2])];
-        int stale = HPP_RECORD_EPOCH(record[0]) != (uint8_t)writer->epoch;
-        uint64_t head = record[0];
 
-        if (now - writer->last_scan >= writer->scan_interval && has_unknown(slot, record))
-            scan_images(now);
-        map = map_of(record, now);
-        if (stale)
-            record[0] = without_invented(record, map);
-        if (record[0] & HPP_RECORD_UNTOLD)
-            hpp_tables_note(map, record);
-        hpp_aggregate_add(&writer->aggregate, map, record, slot->tid, thread_name(slot));
-        record[0] = head;
+        if (HPP_RECORD_IS_REST(record[0]))
+            extend_last(slot, HPP_RECORD_WEIGHT(record[0]));
+        else
+            take_record(slot, record, now);
         hpp_ring_consume(ring, record);
         hpp_slot_taken(slot, 1);
-        writer->last_sample = now;
+        hpp_writer.last_sample = now;
     }
 }
 
@@ -284,6 +304,15 @@ static void end_dead_threads(void)
     }
 }
 
+/* The process did not get to say what its only thread used since its last sample. */
+static void extend_only_thread(void)
+{
+    uint32_t weight = hpp_account_only_thread(hpp_writer.books.total + hpp_accounts_cpu_begin());
+
+    if (weight)
+        extend_last(&hpp_sampler.slots[0], weight);
+}
+
 int hpp_writer_flush(const char *cause)
 {
     struct hpp_writer *writer = &hpp_writer;
@@ -292,6 +321,8 @@ int hpp_writer_flush(const char *cause)
     int error;
 
     writer->last_flush = hpp_sys_now(CLOCK_MONOTONIC);
+    if (cause && !hpp_text_equal(cause, "exit"))
+        extend_only_thread();
     hpp_books_settle(0);
     if (!writer->file.size && !writer->always_write && !writer->aggregate.samples &&
         !writer->aggregate.first && !(cause && hpp_books_are_needed()))

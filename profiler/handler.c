@@ -97,6 +97,23 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
     hpp_ring_release(ring);
 }
 
+int hpp_handler_extend(struct hpp_slot *slot, uint32_t weight)
+{
+    uint64_t *record;
+    struct hpp_ring *ring = find_ring(slot, &record);
+
+    if (!ring)
+        return 0;
+    record[0] = HPP_RECORD(0, HPP_WALK_ROOT, weight) | HPP_RECORD_AT(atomic_load(&hpp_sampler.epoch));
+    record[1] = 0;
+    record[2] = HPP_RECORD_OF(slot - hpp_sampler.slots, 0);
+    atomic_fetch_add(&slot->put, 1);
+    slot->weight += weight;
+    hpp_ring_commit(ring, HPP_RECORD_WORDS);
+    hpp_ring_release(ring);
+    return 1;
+}
+
 /* Does what this SIGPROF would have done without us: the program sent it or set a timer of its own. */
 static void pass_on(siginfo_t *info, ucontext_t *context)
 {

@@ -3,11 +3,18 @@
 #define HPP_PROFILER_HANDLER_H
 
 #include <signal.h>
+#include <stdint.h>
+
+struct hpp_slot;
 
 /* The handler itself: takes one sample of the interrupted thread into a ring. Runs with all signals
  * blocked; waits for no lock, no allocation, errno untouched, no system call but in hpp_checked_read. A
  * SIGPROF that is not from one of our timers is dealt with as the program's own disposition says. */
 void hpp_handler(int signal, siginfo_t *info, void *context);
+
+/* The slot's thread has ended, or is about to, and has no timer any more: its last sample is to stand for
+ * WEIGHT periods more. Returns whether there was room to say so. Any thread. */
+int hpp_handler_extend(struct hpp_slot *slot, uint32_t weight);
 
 /* Installs it for SIGPROF and remembers the disposition it replaces as the program's own. Returns 0 or
  * -errno. Start-up code. */

@@ -26,6 +26,9 @@
 #define HPP_RECORD_UNTOLD       0x8000u /* to be ORed in: walked by frame pointer for want of a table */
 #define HPP_RECORD_PAD          0x7fffu /* as number of frames: skip to the ring's beginning */
 
+/* One without frames: what the thread used after its last sample, for which that is to stand too. */
+#define HPP_RECORD_IS_REST(word) (!HPP_RECORD_FRAMES(word))
+
 /* Its third word: the index of the thread's slot, and the label that the thread had. */
 #define HPP_RECORD_OF(slot, label) ((uint64_t)(uint32_t)(slot) | (uint64_t)(uint32_t)(label) << 32)
 #define HPP_RECORD_SLOT(word)      ((uint32_t)(word))

@@ -39,6 +39,8 @@ struct hpp_slot {
     int tid;
     int timer;                  /* kernel timer id, -1 if none */
     uint64_t cpu_begin;         /* the thread's CPU clock when its timer was armed, ns */
+    uint64_t first_at;          /* the same clock, when its timer was to expire first */
+    uint64_t first_weight;      /* what weight was when it was armed */
     uint64_t start_routine;     /* address of the thread's first function; 0: not known */
     uint64_t untold_from;       /* the thread's CPU clock when sampling was stopped (pause.h), ns */
     uint64_t untold;            /* what it used while that was so */
@@ -48,6 +50,7 @@ struct hpp_slot {
     _Atomic uint32_t taken; /* records taken out of rings */
     uint32_t name_index;    /* the name as a string of the profile */
     uint64_t named_at;      /* in which flush it was asked for */
+    struct hpp_stack *last; /* the last sample's; valid till the flush after that one */
 };
 
 _Static_assert(sizeof(struct hpp_slot) <= 192, "there are many of them, and all are mapped");
@@ -127,8 +130,8 @@ int hpp_slot_is_value(uint64_t value);
  */
 int hpp_timer_arm(struct hpp_slot *slot);
 
-/* Stops and deletes the timer. Any thread of the process. */
-void hpp_timer_disarm(struct hpp_slot *slot);
+/* Stops and deletes the timer. Returns whether there was one. Any thread of the process. */
+int hpp_timer_disarm(struct hpp_slot *slot);
 
 /* Stops the timers of all threads for good. Any thread of the process. */
 void hpp_sampler_stop(void);

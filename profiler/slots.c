@@ -82,6 +82,7 @@ void hpp_sampler_after_fork(const struct hpp_code_map *code)
         *slot = (struct hpp_slot){.timer = -1, .value = slot->value};
     }
     hpp_adopt_after_fork();
+    atomic_store(&hpp_sampler.slots_used, 0);
     atomic_store(&hpp_sampler.code, code);
     atomic_store(&hpp_sampler.multiplier, 1);
     atomic_store(&hpp_sampler.forking, 0);
@@ -124,6 +125,7 @@ static struct hpp_slot *prepare(uint32_t index, int tid)
     slot->weight = 0;
     slot->multiplier = 1;
     slot->untold = 0;
+    slot->first_at = slot->first_weight = 0;
     slot->label_at = NULL;
     slot->start_routine = 0;
     slot->value = MARK << 48 | (uint64_t)generation << INDEX_BITS | index;

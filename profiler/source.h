@@ -18,7 +18,11 @@ uint64_t hpp_source_value(const siginfo_t *info, uint32_t *weight);
  * ------------------------------------------------ Arming is for the thread itself, and for any other of the
  * process, which names it by slot->tid. */
 int hpp_timer_cpu_arm(struct hpp_slot *slot);
-void hpp_timer_cpu_disarm(struct hpp_slot *slot);
+int hpp_timer_cpu_disarm(struct hpp_slot *slot); /* returns whether there was one */
+
+/* How many periods had expired at NOW of the thread's CPU clock that no signal has come for: the kernel looks
+ * at its ticks only. Of a slot that has, or just had, a timer. */
+uint64_t hpp_timer_cpu_owed(const struct hpp_slot *slot, uint64_t now);
 
 /* The period becomes MULTIPLIER times hpp_sampler.period (budget.h). By the slot's own thread. */
 void hpp_timer_cpu_change(struct hpp_slot *slot, uint32_t multiplier);

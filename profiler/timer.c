@@ -45,9 +45,9 @@ int hpp_timer_arm(struct hpp_slot *slot)
     return error;
 }
 
-void hpp_timer_disarm(struct hpp_slot *slot)
+int hpp_timer_disarm(struct hpp_slot *slot)
 {
-    hpp_timer_cpu_disarm(slot); /* the other sources have none of their own in the slot */
+    return hpp_timer_cpu_disarm(slot); /* the other sources have none of their own in the slot */
 }
 
 void hpp_sampler_stop(void)

@@ -38,11 +38,12 @@ int hpp_timer_cpu_arm(struct hpp_slot *slot)
     struct kernel_sigevent event = {
         .value = slot->value, .signal = SIGPROF, .notify = KERNEL_SIGEV_THREAD_ID, .tid = slot->tid};
     uint32_t multiplier = atomic_load(&hpp_sampler.multiplier);
-    uint64_t period = hpp_sampler.period * multiplier;
-    struct itimerspec when = {timespec_of(period), timespec_of(random_phase(period, slot->tid))};
+    uint64_t period = hpp_sampler.period * multiplier, phase = random_phase(period, slot->tid);
+    struct itimerspec when = {timespec_of(period), timespec_of(phase)};
     int timer = -1, before;
     /* the clock of a thread (kernel: include/linux/posix-timers_types.h): ~tid, per thread, what it ran */
-    long error = HPP_SYSCALL(timer_create, (int)(~(uint32_t)slot->tid << 3 | 6), &event, &timer, 0, 0, 0);
+    clockid_t clock = (clockid_t)(~(uint32_t)slot->tid << 3 | 6);
+    long error = HPP_SYSCALL(timer_create, clock, &event, &timer, 0, 0, 0);
 
     if (error)
         return (int)error;
@@ -50,16 +51,28 @@ int hpp_timer_cpu_arm(struct hpp_slot *slot)
     if (before >= 0) /* another thread did so at the same moment */
         HPP_SYSCALL(timer_delete, before, 0, 0, 0, 0, 0);
     slot->multiplier = multiplier;
+    slot->first_at = hpp_sys_now(clock) + phase;
+    slot->first_weight = slot->weight;
     return (int)HPP_SYSCALL(timer_settime, timer, 0, &when, NULL, 0, 0);
 }
 
-void hpp_timer_cpu_disarm(struct hpp_slot *slot)
+int hpp_timer_cpu_disarm(struct hpp_slot *slot)
 {
     /* the thread at its end and another at the process's end may meet here */
     int timer = __atomic_exchange_n(&slot->timer, -1, __ATOMIC_SEQ_CST);
 
     if (timer >= 0)
         HPP_SYSCALL(timer_delete, timer, 0, 0, 0, 0, 0);
+    return timer >= 0;
+}
+
+uint64_t hpp_timer_cpu_owed(const struct hpp_slot *slot, uint64_t now)
+{
+    uint64_t due = slot->first_weight;
+
+    if (now >= slot->first_at)
+        due += slot->multiplier * (1 + (now - slot->first_at) / (hpp_sampler.period * slot->multiplier));
+    return due > slot->weight ? due - slot->weight : 0;
 }
 
 void hpp_timer_cpu_change(struct hpp_slot *slot, uint32_t multiplier)
@@ -73,7 +86,11 @@ void hpp_timer_cpu_change(struct hpp_slot *slot, uint32_t multiplier)
     /* the time since the last signal is not lost */
     left = (uint64_t)when.it_value.tv_sec * 1000000000u + (uint64_t)when.it_value.tv_nsec;
     gone = left < before ? before - left : 0;
-    when = (struct itimerspec){timespec_of(after), timespec_of(gone < after ? after - gone : 1)};
-    if (!HPP_SYSCALL(timer_settime, slot->timer, 0, &when, NULL, 0, 0))
-        slot->multiplier = multiplier;
+    left = gone < after ? after - gone : 1;
+    when = (struct itimerspec){timespec_of(after), timespec_of(left)};
+    if (HPP_SYSCALL(timer_settime, slot->timer, 0, &when, NULL, 0, 0))
+        return;
+    slot->multiplier = multiplier;
+    slot->first_at = hpp_sys_now(CLOCK_THREAD_CPUTIME_ID) + left;
+    slot->first_weight = slot->weight;
 }

@@ -2,6 +2,7 @@
 #include "profiler/accounts.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 
 #define PERIOD  1000000
 #define ROUTINE 0x401000u
+#define A_TIMER INT_MAX /* which the kernel does not know */
 
 static struct hpp_code_map the_map;
 
@@ -38,6 +40,7 @@ static int teardown(void **state)
     (void)state;
     hpp_arena_release(&hpp_writer.aggregate.arena);
     hpp_arena_release(&hpp_writer.aggregate.stack_arena);
+    hpp_arena_release(&hpp_writer.aggregate.before_arena);
     return 0;
 }
 
@@ -232,28 +235,110 @@ static void test_late(void **state)
 /* A thread's end: what its signals stand for against its clock, by whether it had the signal blocked. */
 static void test_thread(void **state)
 {
-    struct hpp_slot slot = {.start_routine = ROUTINE};
+    struct hpp_slot slot = {.start_routine = ROUTINE, .timer = A_TIMER};
     sigset_t profile;
 
     (void)state;
     hpp_account_thread(&slot, 0);
+    assert_int_equal(slot.timer, -1);
     assert_in_range(due_of(HPP_SHORT_LIVED, ROUTINE).ns, 1, hpp_sys_now(CLOCK_THREAD_CPUTIME_ID));
     slot.weight = hpp_sys_now(CLOCK_THREAD_CPUTIME_ID) / PERIOD + 1000;
     sigemptyset(&profile);
     sigaddset(&profile, SIGPROF);
     sigprocmask(SIG_BLOCK, &profile, NULL);
     hpp_account_thread(&slot, 0);
+    assert_int_equal(due_of(HPP_BLOCKED, ROUTINE).ns, 0); /* it had no timer */
+    slot.timer = A_TIMER;
+    hpp_account_thread(&slot, 0);
     sigprocmask(SIG_UNBLOCK, &profile, NULL);
     assert_true(due_of(HPP_BLOCKED, ROUTINE).ns < 0);
+}
+
+/* An active slot whose thread, the calling one, has had a sample, and is owed some since. */
+static struct hpp_slot *owed_some(void)
+{
+    struct hpp_slot *slot;
+
+    hpp_sampler.period = 1000;
+    assert_int_equal(hpp_sampler_init(HPP_MEMORY_DEFAULT), 0);
+    slot = hpp_slot_claim();
+    slot->start_routine = ROUTINE;
+    slot->timer = A_TIMER;
+    slot->weight = slot->first_weight = 3;
+    slot->first_at = hpp_sys_now(CLOCK_THREAD_CPUTIME_ID) - 9500;
+    atomic_store(&slot->state, HPP_SLOT_ACTIVE);
+    return slot;
+}
+
+/* For what was used after a thread's last sample, that sample is to stand. */
+static void test_rest(void **state)
+{
+    struct hpp_slot *slot = owed_some();
+    uint64_t begin = slot->first_at - 3 * hpp_sampler.period, *record;
+
+    (void)state;
+    hpp_account_thread(slot, begin);
+    record = hpp_ring_peek(hpp_sampler.rings[slot->home]);
+    assert_non_null(record);
+    assert_true(HPP_RECORD_IS_REST(record[0]));
+    assert_int_equal(HPP_RECORD_SLOT(record[2]), slot - hpp_sampler.slots);
+    assert_in_range(HPP_RECORD_WEIGHT(record[0]), 10, 100002);
+    assert_int_equal(slot->weight, 3 + HPP_RECORD_WEIGHT(record[0]));
+    assert_int_equal(slot->put, 1);
+    hpp_ring_consume(hpp_sampler.rings[slot->home], record);
+    hpp_slot_taken(slot, 1);
+    hpp_slot_end(slot);
+}
+
+static void test_no_rest(void **state)
+{
+    struct hpp_slot *slot = owed_some();
+    struct hpp_ring *ring = hpp_sampler.rings[slot->home];
+    sigset_t profile;
+
+    (void)state;
+    /* no sample that could stand for it */
+    slot->weight = slot->first_weight = 0;
+    hpp_account_thread(slot, slot->first_at);
+    assert_null(hpp_ring_peek(ring));
+    assert_true(due_of(HPP_SHORT_LIVED, ROUTINE).ns > 0);
+    /* it has the signal blocked */
+    slot->weight = slot->first_weight = 3;
+    slot->timer = A_TIMER;
+    sigemptyset(&profile);
+    sigaddset(&profile, SIGPROF);
+    sigprocmask(SIG_BLOCK, &profile, NULL);
+    hpp_account_thread(slot, slot->first_at - 3 * hpp_sampler.period);
+    sigprocmask(SIG_UNBLOCK, &profile, NULL);
+    assert_null(hpp_ring_peek(ring));
+    assert_true(due_of(HPP_BLOCKED, ROUTINE).ns > 0);
+    hpp_slot_end(slot);
+}
+
+/* The end of a process that could not say it itself. */
+static void test_only_thread(void **state)
+{
+    struct hpp_slot *slot = owed_some();
+
+    (void)state;
+    assert_in_range(hpp_account_only_thread(hpp_sys_now(CLOCK_PROCESS_CPUTIME_ID)), 10, 100002);
+    assert_int_equal(hpp_account_only_thread(0x100000000000), 0); /* more than chance explains */
+    slot->timer = -1;
+    assert_int_equal(hpp_account_only_thread(hpp_sys_now(CLOCK_PROCESS_CPUTIME_ID)), 0);
+    slot->timer = A_TIMER;
+    atomic_store(&hpp_sampler.slots_used, 2);
+    assert_int_equal(hpp_account_only_thread(hpp_sys_now(CLOCK_PROCESS_CPUTIME_ID)), 0);
+    hpp_slot_end(slot);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_sums),   TEST(test_full),  TEST(test_threads),
-                                       TEST(test_chance), TEST(test_limit), TEST(test_clock),
-                                       TEST(test_late),   TEST(test_thread)};
+    const struct CMUnitTest tests[] = {TEST(test_sums),    TEST(test_full),       TEST(test_threads),
+                                       TEST(test_chance),  TEST(test_limit),      TEST(test_clock),
+                                       TEST(test_late),    TEST(test_thread),     TEST(test_rest),
+                                       TEST(test_no_rest), TEST(test_only_thread)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

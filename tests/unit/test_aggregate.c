@@ -36,6 +36,7 @@ static int teardown(void **state)
     (void)state;
     hpp_arena_release(&aggregate.arena);
     hpp_arena_release(&aggregate.stack_arena);
+    hpp_arena_release(&aggregate.before_arena);
     free(map);
     return 0;
 }

@@ -278,6 +278,42 @@ static void test_dead_thread(void **state)
     assert_int_equal(hpp_writer.aggregate.samples, before + 4);
 }
 
+static void put_rest(struct hpp_slot *slot, uint32_t weight)
+{
+    reserve(slot)[0] = HPP_RECORD(0, HPP_WALK_ROOT, weight);
+    commit(slot, 0);
+}
+
+/* What a thread used after its last sample: that stands for it, also when it has been written meanwhile; not
+ * when that was long ago. */
+static void test_rest(void **state)
+{
+    struct hpp_slot *slot = active_slot();
+    uint64_t before = hpp_writer.aggregate.samples;
+
+    (void)state;
+    assert_int_equal(hpp_writer_flush(NULL), 0);
+    put(slot, 3, (void *)&test_samples);
+    hpp_writer_drain();
+    put_rest(slot, 4);
+    hpp_writer_drain();
+    assert_int_equal(hpp_writer.aggregate.first->weight, 7);
+    assert_int_equal(hpp_writer_flush(NULL), 0);
+    assert_null(hpp_writer.aggregate.first);
+    put_rest(slot, 5);
+    hpp_writer_drain();
+    assert_int_equal(hpp_writer.aggregate.first->weight, 5);
+    assert_int_equal(hpp_writer.aggregate.first->tid, slot->tid);
+    assert_int_equal(hpp_writer.aggregate.first->count, 1);
+    assert_int_equal(hpp_writer_flush(NULL), 0);
+    put_rest(slot, 6);
+    hpp_writer_drain();
+    assert_null(hpp_writer.aggregate.first);
+    assert_int_equal(hpp_writer.aggregate.samples, before + 12);
+    hpp_slot_end(slot);
+    assert_int_equal(slot->state, HPP_SLOT_FREE);
+}
+
 static void test_end(void **state)
 {
     (void)state;
@@ -291,7 +327,8 @@ int main(void)
         cmocka_unit_test(test_nothing),     cmocka_unit_test(test_samples),
         cmocka_unit_test(test_growth),      cmocka_unit_test(test_losses),
         cmocka_unit_test(test_new_library), cmocka_unit_test(test_library_replaced),
-        cmocka_unit_test(test_dead_thread), cmocka_unit_test(test_end),
+        cmocka_unit_test(test_dead_thread), cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_end),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -108,6 +108,7 @@ static void test_strings(void **state)
     assert_int_not_equal(hpp_aggregate_label(&aggregate, 64000, &key, &value), 0);
     hpp_arena_release(&aggregate.arena);
     hpp_arena_release(&aggregate.stack_arena);
+    hpp_arena_release(&aggregate.before_arena);
 }
 
 static void test_full(void **state)

@@ -71,6 +71,7 @@ static int teardown(void **state)
     (void)state;
     hpp_arena_release(&aggregate.arena);
     hpp_arena_release(&aggregate.stack_arena);
+    hpp_arena_release(&aggregate.before_arena);
     hpp_arena_release(&file.scratch);
     if (file.fd >= 0)
         close(file.fd);

@@ -102,6 +102,50 @@ static void test_period_changes(void **state)
     hpp_sampler.period = 1000000;
 }
 
+/* What a timer owes: what had expired by then, less what signals have come for. */
+static void test_owed(void **state)
+{
+    const uint64_t period = hpp_sampler.period;
+    struct hpp_slot slot = {.timer = 1, .first_at = 5 * period, .multiplier = 1};
+
+    (void)state;
+    assert_int_equal(hpp_timer_cpu_owed(&slot, 0), 0);
+    assert_int_equal(hpp_timer_cpu_owed(&slot, 5 * period - 1), 0);
+    assert_int_equal(hpp_timer_cpu_owed(&slot, 5 * period), 1);
+    assert_int_equal(hpp_timer_cpu_owed(&slot, 9 * period), 5);
+    slot.weight = 4;
+    assert_int_equal(hpp_timer_cpu_owed(&slot, 9 * period), 1);
+    slot.weight = 6;
+    assert_int_equal(hpp_timer_cpu_owed(&slot, 9 * period), 0);
+    /* armed anew at another rate */
+    slot.first_weight = 6;
+    slot.first_at = 20 * period;
+    slot.multiplier = 8;
+    assert_int_equal(hpp_timer_cpu_owed(&slot, 19 * period), 0);
+    assert_int_equal(hpp_timer_cpu_owed(&slot, 36 * period - 1), 16);
+}
+
+/* The time of the first expiry is known, in the thread's own clock. */
+static void test_first_at(void **state)
+{
+    struct hpp_slot *slot = hpp_slot_claim();
+    uint64_t before = hpp_sys_now(CLOCK_THREAD_CPUTIME_ID);
+
+    (void)state;
+    signal(SIGPROF, SIG_IGN);
+    slot->weight = 7;
+    assert_int_equal(hpp_timer_arm(slot), 0);
+    assert_in_range(slot->first_at, before + 1, hpp_sys_now(CLOCK_THREAD_CPUTIME_ID) + hpp_sampler.period);
+    assert_int_equal(slot->first_weight, 7);
+    hpp_timer_cpu_change(slot, 2);
+    assert_in_range(slot->first_at, before + 1,
+                    hpp_sys_now(CLOCK_THREAD_CPUTIME_ID) + 2 * hpp_sampler.period);
+    assert_true(hpp_timer_disarm(slot));
+    assert_false(hpp_timer_disarm(slot));
+    signal(SIGPROF, SIG_DFL);
+    hpp_slot_end(slot);
+}
+
 static pthread_barrier_t both;
 
 static void *wait_twice(void *tid)
@@ -153,7 +197,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whose_signal),   cmocka_unit_test(test_interval_timer_finds_the_thread),
-        cmocka_unit_test(test_period_changes), cmocka_unit_test(test_timer_of_another_thread),
+        cmocka_unit_test(test_period_changes), cmocka_unit_test(test_owed),
+        cmocka_unit_test(test_first_at),       cmocka_unit_test(test_timer_of_another_thread),
         cmocka_unit_test(test_nobody_waits),
     };
     return cmocka_run_group_tests_name("sources", tests, setup, NULL);
