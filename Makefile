@@ -33,8 +33,9 @@ TOOL_FLAGS := $(CFLAGS) -std=gnu11 $(WARN) -fno-omit-frame-pointer $(SANITIZE_$(
 # The agent runs inside other programs, in signal handlers, and on a thread-local block of its own.
 AGENT_FLAGS := $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
                -fno-stack-protector -fno-exceptions -fno-plt -U_FORTIFY_SOURCE -DHPP_AGENT
+# In two segments, as each costs every program some us at its start.
 AGENT_LDFLAGS := -shared -Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,defs -Wl,-z,text \
-                 -Wl,--exclude-libs,ALL -Wl,-soname,libhpprof.so -Wl,--as-needed
+                 -Wl,-z,noseparate-code -Wl,-Bsymbolic-functions -Wl,--exclude-libs,ALL -Wl,-soname,libhpprof.so -Wl,--as-needed
 
 TOOL_LIBS := $(shell $(PKG_CONFIG) --libs libdw libelf libprotobuf-c zlib 2>/dev/null) -liberty -lunwind-$(ARCH)
 TEST_LIBS := -lcmocka
@@ -271,10 +272,10 @@ bench-unwind: deps-test  ## measure what walking by unwind tables costs (about f
 	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs $(BENCH_UNWIND:%.c=$(OUT)/%)
 	@bench/unwind.sh $(BUILD)
 SCALE ?= 1
-bench-sampler: deps-test  ## measure what sampling costs, beside perf, libprofiler and pprof-rs (ten minutes; SCALE=0.1)
+bench-sampler: deps-test  ## measure what sampling costs, beside perf, libprofiler and pprof-rs (ten minutes; SCALE=0.1, FIGURES=starts)
 	@scripts/deps.sh bench || true # what cannot be had is not compared with
 	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs
-	@bench/sampler.sh $(BUILD) $(SCALE)
+	@bench/sampler.sh $(BUILD) $(SCALE) $(FIGURES)
 bench-roots: deps-programs  ## which share of stock programs' stacks reach their root (about five minutes)
 	@+$(MAKE) --no-print-directory $(JOBS) all
 	@bench/unwind_programs.sh $(BUILD)

@@ -1,9 +1,10 @@
 #!/bin/bash
-# sampler.sh BUILD [SCALE]: what sampling costs beside others that sample, each figure with the bound that it must keep.
-# On a machine that should have nothing else to do; about ten minutes, or SCALE times that.
+# sampler.sh BUILD [SCALE [FIGURE...]]: what sampling costs beside others that sample, each figure with the bound that it must keep.
+# On a machine that should have nothing else to do; about ten minutes, or SCALE times that. FIGURE: handlers,
+# slopes, compiles, bytes, memory, starts; all of them unless some are named.
 # shellcheck disable=SC2046,SC2206 # lists of words: $(profiled ...)
 set -eu
-build=$(realpath "${1:?usage: sampler.sh BUILD [SCALE]}") scale=${2:-1}
+build=$(realpath "${1:?usage: sampler.sh BUILD [SCALE [FIGURE...]]}") scale=${2:-1}
 here=$(dirname "$(realpath "$0")")
 hpprof=$build/hpprof agent=$build/libhpprof.so pairs=$build/bench/pairs empty=$build/bench/libsampler_empty.so
 work=$build/bench/sampler-work
@@ -107,6 +108,7 @@ make_source() (
 compile=(g++ -std=c++17 -O1 -c "$work/in/work.cc" -o "$work/work.o")
 
 compiles() {
+    make_source
     local who ours others=() preload_libprofiler preload_pprof_rs
     preload_libprofiler="LD_PRELOAD=$libprofiler CPUPROFILE=$work/cpuprofile CPUPROFILE_FREQUENCY=997"
     preload_pprof_rs="LD_PRELOAD=$pprof_rs PPROF_RS_FREQ=997"
@@ -136,6 +138,7 @@ samples_of_perf() {
 }
 
 bytes() {
+    make_source
     local seconds end samples size dwarf
     seconds=$(awk -v scale="$scale" 'BEGIN { print (scale < 1 ? 60 * scale : 60) }')
     echo
@@ -184,7 +187,6 @@ starts() {
 
 echo "machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
 echo
-make_source
 shift "$(($# < 2 ? $# : 2))"
 [ $# -gt 0 ] || set -- handlers slopes compiles bytes memory starts
 for figure; do

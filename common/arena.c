@@ -19,12 +19,14 @@ struct hpp_arena_chunk {
 
 void *hpp_arena_map(size_t size)
 {
+    static int is_refused; /* kernels without names refuse all */
     long at = hpp_sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (hpp_sys_failed(at))
         return NULL;
     hpp_sys_madvise((uint64_t)at, size, MADV_DONTDUMP);
-    HPP_SYSCALL(prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, at, size, "hpprof", 0);
+    if (!is_refused && HPP_SYSCALL(prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, at, size, "hpprof", 0))
+        is_refused = 1;
     return (void *)at;
 }
 
@@ -53,7 +55,7 @@ void *hpp_arena_allocate(struct hpp_arena *arena, size_t size)
 {
     uint8_t *at = (uint8_t *)(((uintptr_t)arena->at + 15) & ~(uintptr_t)15);
 
-    if (!arena->first || at > arena->end || size > (size_t)(arena->end - at)) {
+    if (!arena->at || at > arena->end || size > (size_t)(arena->end - at)) {
         if (add_chunk(arena, size))
             return NULL;
         at = (uint8_t *)(((uintptr_t)arena->at + 15) & ~(uintptr_t)15);

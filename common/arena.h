@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 struct hpp_arena {
-    struct hpp_arena_chunk *first; /* newest chunk; each links to the one before */
-    uint8_t *at;
+    struct hpp_arena_chunk *first; /* newest chunk; each links to the one before; NULL: none yet */
+    uint8_t *at;                   /* what is left of that, or of memory that it was given to begin with */
     uint8_t *end;
     size_t mapped; /* bytes in all chunks */
     size_t limit;  /* mapped never exceeds this; 0 is no limit */

@@ -18,7 +18,7 @@
 
 const struct hpp_option hpp_options[HPP_OPTION_COUNT] = {
 #define OPTION(id, variable, flag, letter, argument, kind, initial, allowed, users, help) \
-    [HPP_OPT_##id] = {variable, flag, letter, argument, HPP_OPTION_##kind, initial, allowed, users, help},
+    [HPP_OPT_##id] = {variable, flag, argument, initial, allowed, help, letter, HPP_OPTION_##kind, users},
 #include "proto/options.def"
 #undef OPTION
 };

@@ -40,13 +40,13 @@ enum hpp_option_id {
 struct hpp_option {
     const char *variable;
     const char *flag;
-    int letter;
     const char *argument;
-    enum hpp_option_kind kind;
     const char *initial;
     const char *allowed;
-    unsigned users;
     const char *help;
+    int letter;
+    enum hpp_option_kind kind;
+    unsigned users;
 };
 
 extern const struct hpp_option hpp_options[HPP_OPTION_COUNT];

@@ -158,3 +158,22 @@ const char *hpp_text_error(long error)
             return errors[i].text;
     return "error";
 }
+
+unsigned hpp_text_utf8_length(const char *text)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    unsigned c = bytes[0], count = c < 0x80   ? 1
+                                   : c < 0xc2 ? 0
+                                   : c < 0xe0 ? 2
+                                   : c < 0xf0 ? 3
+                                   : c < 0xf5 ? 4
+                                              : 0;
+
+    for (unsigned i = 1; i < count; i++)
+        if ((bytes[i] & 0xc0) != 0x80)
+            return 0;
+    if ((c == 0xe0 && bytes[1] < 0xa0) || (c == 0xed && bytes[1] > 0x9f) || (c == 0xf0 && bytes[1] < 0x90) ||
+        (c == 0xf4 && bytes[1] > 0x8f))
+        return 0;
+    return count;
+}

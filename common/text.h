@@ -39,4 +39,7 @@ int hpp_text_matches(const char *pattern, const char *text);
 /* The word for an errno value ("No space left on device"); "error" for one it does not know. */
 const char *hpp_text_error(long error);
 
+/* The length of the UTF-8 character at TEXT, or 0 if there is none (RFC 3629). */
+unsigned hpp_text_utf8_length(const char *text);
+
 #endif

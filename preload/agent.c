@@ -41,9 +41,10 @@ static struct {
     struct hpp_agent_options options;
     struct hpp_arena arena;
     struct hpp_remap_list remap;
-    const char *program;       /* path */
-    char folder[HPP_PATH_MAX]; /* for descendants' profiles */
-    char tables[HPP_PATH_MAX]; /* the folder of unwind tables */
+    const char *program;  /* its file's name */
+    const char *folder;   /* for descendants' profiles; NULL: none is known */
+    const char *tables;   /* the folder of unwind tables, or "" */
+    uint8_t memory[2048]; /* the arena's first: what all need, so that few need more */
 } agent;
 
 int hpp_agent_is_active(void)
@@ -57,12 +58,10 @@ static int start_writer(const char *folder, int inherited)
 {
     struct hpp_writer *writer = &hpp_writer;
     const struct hpp_code_map *map = atomic_load(&hpp_sampler.code);
-    int error = hpp_aggregate_init(&writer->aggregate);
 
-    if (!error && map)
-        error = hpp_aggregate_segments(&writer->aggregate, map);
-    if (error)
-        return error;
+    hpp_aggregate_init(&writer->aggregate);
+    if (map && hpp_aggregate_segments(&writer->aggregate, map))
+        return -ENOMEM;
     writer->entry = getauxval(AT_ENTRY);
     writer->file.fd = -1;
     writer->file.period = hpp_sampler.period;
@@ -72,12 +71,11 @@ static int start_writer(const char *folder, int inherited)
     writer->always_write = agent.options.session != NULL;
     writer->file.max = agent.options.file_max;
     writer->flush_interval = agent.options.flush * 1000000000ull;
-    hpp_output_path(&writer->file, &agent.options, folder, hpp_text_base_name(agent.program),
-                    hpp_sampler.pid);
+    hpp_output_path(&writer->file, &agent.options, folder, agent.program, hpp_sampler.pid);
     if (hpp_sampler.timer == HPP_TIMER_PERF && hpp_timer_perf_init())
         return -ENOMEM;
     hpp_tables_init(agent.tables, agent.options.cache_max);
-    hpp_head_comments(&agent.options, agent.program, &agent.remap, inherited);
+    hpp_head_comments(&agent.options, &agent.remap, inherited);
     /* In a session the file is there from the start, locked as long as its writer lives: so hpprof record
      * knows whom to wait for. The lock goes with the open file, which the writer inherits. */
     writer->file.locked = agent.options.session != NULL;
@@ -146,26 +144,25 @@ static int find_images(void)
     own = hpp_image_find(map, (uint64_t)(uintptr_t)&hpp_handler);
     hpp_sampler.agent = own ? own->segment : NULL;
     own = hpp_image_find(map, getauxval(AT_ENTRY));
-    agent.program = own ? own->segment->image->path : "unknown";
+    agent.program = own ? hpp_text_base_name(own->segment->image->path) : "unknown";
     atomic_store(&hpp_sampler.code, map);
     return 0;
 }
 
 /* The same, or where nothing could be moved only what cannot wait for the writer to do that. */
-static int look_around(void)
+static int look_around(char **arguments)
 {
-    static struct hpp_image program = {.kind = HPP_IMAGE_FILE};
-    static struct hpp_segment main_text = {.image = &program}, own;
-    static char path[HPP_PATH_MAX];
+    static struct hpp_segment own;
+    char line[HPP_PATH_MAX];
+    struct hpp_text name = HPP_TEXT(line);
     int is_large = hpp_own_images_look(&own, HPP_HUGE_PAGE);
 
     if ((is_large && agent.options.remap != HPP_REMAP_OFF) || agent.options.unwind == HPP_UNWIND_LIBUNWIND ||
-        hpp_own_images_program(path, sizeof path))
+        hpp_own_images_name(arguments, &name) || !(agent.program = hpp_arena_copy(&agent.arena, line)))
         return find_images();
-    agent.program = program.path = path;
     hpp_sampler.agent = &own;
     if (agent.options.remap != HPP_REMAP_OFF)
-        hpp_remap_leave_small(&main_text, &agent.remap);
+        hpp_remap_leave_small(&agent.remap);
     return 0;
 }
 
@@ -199,16 +196,20 @@ static void begin_main_thread(char **argv)
  * program that needs no malloc gets none. */
 static void tell_descendants(void)
 {
-    static char variable[sizeof "HPPROF_FIRST=" + HPP_PATH_MAX];
-    struct hpp_text text = HPP_TEXT(variable);
+    static const char name[] = "HPPROF_FIRST=";
+    char line[sizeof name + HPP_PATH_MAX], *variable;
+    struct hpp_text text = HPP_TEXT(line);
     size_t count = 0;
     char **longer;
 
     if (agent.options.session || agent.options.first)
         return;
-    hpp_output_folder(hpp_writer.file.path, agent.folder, sizeof agent.folder);
-    hpp_text_put(&text, "HPPROF_FIRST=");
-    hpp_text_put(&text, agent.folder);
+    hpp_text_put(&text, name);
+    hpp_output_folder(hpp_writer.file.path, line + text.used, sizeof line - text.used);
+    variable = hpp_arena_copy(&agent.arena, line);
+    if (!variable)
+        return;
+    agent.folder = variable + text.used;
     while (environ && environ[count])
         count++;
     longer = hpp_arena_allocate(&agent.arena, (count + 2) * sizeof *longer);
@@ -224,14 +225,26 @@ static void tell_descendants(void)
 static int keep_options(void)
 {
     const char **texts[] = {&agent.options.session, &agent.options.first, &agent.options.out};
-    struct hpp_text folder = HPP_TEXT(agent.folder);
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (*texts[i] && !(*texts[i] = hpp_arena_copy(&agent.arena, *texts[i])))
             return -ENOMEM;
-    if (agent.options.first)
-        hpp_text_put(&folder, agent.options.first);
+    agent.folder = agent.options.first;
     return 0;
+}
+
+/* Where unwind tables are kept. */
+static void choose_tables(void)
+{
+    const struct hpp_agent_options *options = &agent.options;
+    char line[HPP_PATH_MAX];
+    const char *folder;
+
+    hpp_table_cache_directory(line, sizeof line, options->cache,
+                              (unsigned)HPP_SYSCALL(geteuid, 0, 0, 0, 0, 0, 0), options->cache_home,
+                              options->home);
+    folder = hpp_arena_copy(&agent.arena, line);
+    agent.tables = folder ? folder : "";
 }
 
 /* The walker that was asked for, or auto. */
@@ -288,20 +301,20 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         return;
     hpp_tell_init();
     hpp_agent_options_read(environment, &agent.options);
+    agent.arena.at = agent.memory;
+    agent.arena.end = agent.memory + sizeof agent.memory;
     if (keep_options() || hpp_sampler_init(agent.options.memory))
         return;
     agent.remap.arena = &agent.arena;
-    error = look_around();
+    error = look_around(argv);
     if (error) {
         tell_no_images(error);
         return;
     }
-    if (!hpp_text_matches(agent.options.programs, hpp_text_base_name(agent.program)))
+    if (!hpp_text_matches(agent.options.programs, agent.program))
         return;
     hpp_source_choose(&agent.options);
-    hpp_table_cache_directory(agent.tables, sizeof agent.tables, agent.options.cache,
-                              (unsigned)HPP_SYSCALL(geteuid, 0, 0, 0, 0, 0, 0), agent.options.cache_home,
-                              agent.options.home);
+    choose_tables();
     hpp_sampler.depth = agent.options.depth;
     hpp_sampler.no_tables = agent.options.unwind == HPP_UNWIND_FP;
     hpp_sampler.check_all = agent.options.validate == HPP_VALIDATE_PIPE;

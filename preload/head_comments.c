@@ -1,4 +1,4 @@
-/* Writes the head comments. Start-up code and fork children. */
+/* Writes the head comments. The writer, of what start-up code has left it. */
 #include "preload/head_comments.h"
 
 #include "common/options.h"
@@ -8,6 +8,12 @@
 #include "profiler/writer.h"
 
 #define LINE (HPP_PATH_MAX + 512)
+
+static struct {
+    const struct hpp_agent_options *options;
+    const struct hpp_remap_list *remap;
+    int inherited;
+} the_head;
 
 static void put_field(struct hpp_text *text, const char *key, const char *value)
 {
@@ -44,8 +50,17 @@ static void add(struct hpp_text *text)
     hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, text->data);
 }
 
-static void comment_process(const struct hpp_agent_options *options, const char *program)
+static const char *program_path(void)
 {
+    const struct hpp_code_map *map = atomic_load(&hpp_sampler.code);
+    const struct hpp_code_range *range = map ? hpp_image_find(map, hpp_writer.entry) : NULL;
+
+    return range ? range->segment->image->path : "unknown";
+}
+
+static void comment_process(void)
+{
+    const struct hpp_agent_options *options = the_head.options;
     char line[LINE];
     struct hpp_text text = HPP_TEXT(line);
 
@@ -57,7 +72,7 @@ static void comment_process(const struct hpp_agent_options *options, const char 
     put_choice(&text, "unwind", HPP_OPT_UNWIND, options->unwind);
     put_choice(&text, "validate", HPP_OPT_VALIDATE, options->validate);
     put_choice(&text, "remap", HPP_OPT_REMAP, options->remap);
-    put_field(&text, "image", program);
+    put_field(&text, "image", program_path());
     add(&text);
     if (!hpp_source_refusal()[0])
         return;
@@ -68,7 +83,7 @@ static void comment_process(const struct hpp_agent_options *options, const char 
     add(&text);
 }
 
-static void comment_range(const struct hpp_remap_record *record, int inherited)
+static void comment_range(const struct hpp_remap_record *record)
 {
     char line[LINE];
     struct hpp_text text = HPP_TEXT(line);
@@ -87,19 +102,27 @@ static void comment_range(const struct hpp_remap_record *record, int inherited)
         put_number(&text, "asked_kib", (record->end - record->start) >> 10);
         put_number(&text, "huge_kib", record->huge >> 10);
         put_field(&text, "ms", "");
-        hpp_text_put_thousandths(&text, inherited ? 0 : record->microseconds);
+        hpp_text_put_thousandths(&text, the_head.inherited ? 0 : record->microseconds);
     }
-    if (inherited)
+    if (the_head.inherited)
         put_number(&text, "inherited", 1);
-    put_field(&text, "image", record->segment->image->path);
+    put_field(&text, "image", record->segment ? record->segment->image->path : program_path());
     add(&text);
 }
 
-void hpp_head_comments(const struct hpp_agent_options *options, const char *program,
-                       const struct hpp_remap_list *remap, int inherited)
+static void introduce(void)
 {
     hpp_pprof_comment(&hpp_writer.file, &hpp_writer.aggregate, "hpprof version=" HPP_VERSION " format=1");
-    comment_process(options, program);
-    for (unsigned i = 0; i < remap->count; i++)
-        comment_range(&remap->records[i], inherited);
+    comment_process();
+    for (unsigned i = 0; i < the_head.remap->count; i++)
+        comment_range(&the_head.remap->records[i]);
+}
+
+void hpp_head_comments(const struct hpp_agent_options *options, const struct hpp_remap_list *remap,
+                       int inherited)
+{
+    the_head.options = options;
+    the_head.remap = remap;
+    the_head.inherited = inherited;
+    hpp_writer.introduce = introduce;
 }

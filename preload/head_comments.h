@@ -5,9 +5,9 @@
 #include "preload/options.h"
 #include "preload/remap.h"
 
-/* Adds them to hpp_writer's file: version, process, and what became of the text. INHERITED: in a fork
- * child, whose text its parent moved. */
-void hpp_head_comments(const struct hpp_agent_options *options, const char *program,
-                       const struct hpp_remap_list *remap, int inherited);
+/* Has the writer add them before its first chunk: version, process, and what became of the text. What is
+ * given stays. INHERITED: in a fork child, whose text its parent moved. */
+void hpp_head_comments(const struct hpp_agent_options *options, const struct hpp_remap_list *remap,
+                       int inherited);
 
 #endif

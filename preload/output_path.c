@@ -25,15 +25,14 @@ static void expand(struct hpp_text *to, const char *pattern, const char *program
 void hpp_output_path(struct hpp_pprof_file *file, const struct hpp_agent_options *options, const char *folder,
                      const char *program, int pid)
 {
-    struct hpp_text path = HPP_TEXT(file->path), made = HPP_TEXT(file->folder);
+    struct hpp_text path = HPP_TEXT(file->path);
     const char *in = options->session ? options->session : folder;
 
     if (in) {
         hpp_text_put(&path, in);
         hpp_text_put(&path, "/");
         expand(&path, DEFAULT_NAME, program, pid);
-        if (!options->session)
-            hpp_text_put(&made, in);
+        file->folder = options->session ? NULL : folder;
         return;
     }
     if (options->out[0] != '/') {

@@ -6,9 +6,12 @@
 #include <sys/auxv.h>
 
 #include "common/sys.h"
+#include "common/text.h"
 #include "profiler/handler.h"
+#include "profiler/pprof_append.h"
 
-#define PAGE 4096u
+#define PAGE             4096u
+#define SCRIPT_ARGUMENTS 12u
 
 struct look {
     struct hpp_segment *own;
@@ -44,15 +47,37 @@ int hpp_own_images_look(struct hpp_segment *own, size_t size)
     return look.is_large;
 }
 
-int hpp_own_images_program(char *path, size_t size)
+/* The path that the program was executed by, if its last part is the file's name: not if it is a symbolic
+ * link, or perhaps a script, which is then one of its interpreter's first arguments (as often as the kernel
+ * goes from interpreter to interpreter: fs/exec.c, exec_binprm). */
+static const char *path_of_exec(char **arguments)
 {
-    long length;
+    const char *path = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+    char link;
+
+    for (unsigned i = 0; path && i <= SCRIPT_ARGUMENTS && arguments[i]; i++)
+        if (i && hpp_text_equal(arguments[i], path))
+            return NULL;
+    if (path && HPP_SYSCALL(readlinkat, AT_FDCWD, path, &link, 1, 0, 0) == -EINVAL)
+        return path;
+    return NULL;
+}
+
+int hpp_own_images_name(char **arguments, struct hpp_text *name)
+{
+    const char *path = path_of_exec(arguments);
+    char link[HPP_PATH_MAX];
+    long length = 0;
 
     if (!getauxval(AT_BASE))
         return -ENOEXEC;
-    length = HPP_SYSCALL(readlinkat, AT_FDCWD, "/proc/self/exe", path, size - 1, 0, 0);
-    if (length <= 0 || (size_t)length == size - 1)
-        return length < 0 ? (int)length : -ENAMETOOLONG;
-    path[length] = 0;
+    if (!path) { /* in a new process this takes as long as a hundred other calls */
+        length = HPP_SYSCALL(readlinkat, AT_FDCWD, "/proc/self/exe", link, sizeof link - 1, 0, 0);
+        if (length <= 0 || (size_t)length == sizeof link - 1)
+            return length < 0 ? (int)length : -ENAMETOOLONG;
+        link[length] = 0;
+        path = link;
+    }
+    hpp_text_put(name, hpp_text_base_name(path));
     return 0;
 }

@@ -6,13 +6,14 @@
 #include <stddef.h>
 
 #include "common/image.h"
+#include "common/text.h"
 
 /* Finds our own executable segment: its bounds go to OWN. Returns whether some loaded file has an executable
  * segment of SIZE bytes or more. */
 int hpp_own_images_look(struct hpp_segment *own, size_t size);
 
-/* The path of the program into PATH of SIZE bytes, as /proc/PID/maps has it. Returns 0, or -errno; -ENOEXEC
- * if the process was begun as the loader's own (`ld.so PROGRAM`), where that would be the loader. */
-int hpp_own_images_program(char *path, size_t size);
+/* The name of the program's file into NAME; ARGUMENTS are main's. Returns 0, or -errno; -ENOEXEC if the
+ * process was begun as the loader's own (`ld.so PROGRAM`), where that would be the loader. */
+int hpp_own_images_name(char **arguments, struct hpp_text *name);
 
 #endif

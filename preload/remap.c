@@ -28,9 +28,9 @@ static void leave(struct hpp_remap_list *list, const struct hpp_segment *segment
 
 #define TOO_SMALL "no whole aligned 2 MiB of text"
 
-void hpp_remap_leave_small(const struct hpp_segment *main, struct hpp_remap_list *list)
+void hpp_remap_leave_small(struct hpp_remap_list *list)
 {
-    leave(list, main, 0, 0, TOO_SMALL);
+    leave(list, NULL, 0, 0, TOO_SMALL);
 }
 
 /* Why [START, END) of SEGMENT, the whole huge pages in it, is not to be moved; NULL if it is. */

@@ -9,8 +9,8 @@
 
 /* What happened to one range of text. */
 struct hpp_remap_record {
-    const struct hpp_segment *segment;
-    uint64_t start; /* run-time addresses; whole huge pages where it was moved */
+    const struct hpp_segment *segment; /* NULL: the program's, not known yet */
+    uint64_t start;                    /* run-time addresses; whole huge pages where it was moved */
     uint64_t end;
     uint64_t huge;         /* bytes truly on huge pages after the move */
     uint64_t microseconds; /* for all ranges of the segment, told with the first */
@@ -36,8 +36,8 @@ struct hpp_remap_options {
 void hpp_remap_text(const struct hpp_code_map *map, const struct hpp_segment *agent,
                     const struct hpp_remap_options *options, struct hpp_remap_list *list);
 
-/* Records that MAIN, the program's segment, is too small to be moved. */
-void hpp_remap_leave_small(const struct hpp_segment *main, struct hpp_remap_list *list);
+/* Records that the program's segment is too small to be moved. */
+void hpp_remap_leave_small(struct hpp_remap_list *list);
 
 /* Adds a record (dropped where there is no memory). */
 void hpp_remap_record(struct hpp_remap_list *list, const struct hpp_remap_record *record);

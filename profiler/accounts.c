@@ -23,20 +23,28 @@ struct entry {
 
 /* The last one is for routines that are not known or found no room. */
 static struct entry the_entries[ROUTINES + 1];
-static uint64_t the_cpu_begin = UINT64_MAX; /* not begun */
+static _Atomic uint64_t the_used[ROUTINES / 64 + 1]; /* a bit an entry: memory of the others is not touched */
+static uint64_t the_cpu_begin = UINT64_MAX;          /* not begun */
 static _Atomic uint64_t the_exec_cpu;
 static uint64_t the_stopped;      /* CPU time of finished stops */
 static uint64_t the_clocks_apart; /* the process's CPU clock from the calling thread's, at first */
 static uint64_t the_tick;         /* of the kernel's, ns: CPU timers expire at them */
 static _Atomic uint64_t the_pause = UINT64_MAX; /* the process's CPU clock when sampling stopped */
 
+static int is_used(unsigned index)
+{
+    return atomic_load_explicit(&the_used[index / 64], memory_order_relaxed) >> index % 64 & 1;
+}
+
 void hpp_accounts_begin(uint64_t cpu_begin)
 {
     struct timespec tick = {0, 0};
 
     for (unsigned i = 0; i <= ROUTINES; i++)
-        if (i == ROUTINES || atomic_load(&the_entries[i].routine))
+        if (is_used(i))
             the_entries[i] = (struct entry){0};
+    for (unsigned i = 0; i <= ROUTINES / 64; i++)
+        atomic_store(&the_used[i], 0);
     HPP_SYSCALL(clock_getres, CLOCK_MONOTONIC_COARSE, &tick, 0, 0, 0, 0);
     the_tick = tick.tv_nsec ? (uint64_t)tick.tv_nsec : 10000000;
     the_cpu_begin = cpu_begin;
@@ -53,12 +61,8 @@ static struct entry *find(uint64_t routine)
 
     for (unsigned i = 0; routine && i < ROUTINES; i++, at++) {
         struct entry *entry = &the_entries[at & (ROUTINES - 1)];
-        uint64_t present = atomic_load_explicit(&entry->routine, memory_order_relaxed);
-        if (present == routine)
-            return entry;
-        if (!present && atomic_compare_exchange_strong(&entry->routine, &present, routine))
-            return entry;
-        if (present == routine) /* another thread was quicker */
+        uint64_t present = 0;
+        if (atomic_compare_exchange_strong(&entry->routine, &present, routine) || present == routine)
             return entry;
     }
     return &the_entries[ROUTINES];
@@ -67,7 +71,10 @@ static struct entry *find(uint64_t routine)
 void hpp_account_add(enum hpp_account kind, uint64_t start_routine, int64_t ns)
 {
     struct entry *entry = find(start_routine);
+    unsigned index = (unsigned)(entry - the_entries);
 
+    if (!is_used(index))
+        atomic_fetch_or(&the_used[index / 64], 1ull << index % 64);
     atomic_fetch_add_explicit(&entry->kind[kind].count, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&entry->kind[kind].ns, ns, memory_order_relaxed);
 }
@@ -172,6 +179,9 @@ int hpp_accounts_get(unsigned index, struct hpp_account_due *due)
 
     if (index / HPP_ACCOUNTS > ROUTINES)
         return 0;
+    *due = (struct hpp_account_due){.kind = kind};
+    if (!is_used(index / HPP_ACCOUNTS))
+        return 1;
     *due = (struct hpp_account_due){
         .kind = kind,
         .start_routine = atomic_load(&entry->routine),

@@ -13,6 +13,7 @@
 #define STACK_SLOTS  4096u
 #define STACK_MEMORY (8u << 20) /* between two flushes; more is lost, and counted */
 #define TABLE_MEMORY (64u << 20)
+#define SPECIAL      UINT32_MAX /* instead of a mapping */
 
 static uint64_t mix(uint64_t hash, uint64_t value)
 {
@@ -36,29 +37,10 @@ static int grow(struct hpp_arena *arena, void **array, uint32_t *capacity, uint3
     return 0;
 }
 
-/* The length of the UTF-8 character at BYTES, or 0 if there is none (RFC 3629). */
-static unsigned utf8_length(const unsigned char *bytes)
-{
-    unsigned c = bytes[0], count = c < 0x80   ? 1
-                                   : c < 0xc2 ? 0
-                                   : c < 0xe0 ? 2
-                                   : c < 0xf0 ? 3
-                                   : c < 0xf5 ? 4
-                                              : 0;
-
-    for (unsigned i = 1; i < count; i++)
-        if ((bytes[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c == 0xe0 && bytes[1] < 0xa0) || (c == 0xed && bytes[1] > 0x9f) || (c == 0xf0 && bytes[1] < 0x90) ||
-        (c == 0xf4 && bytes[1] > 0x8f))
-        return 0;
-    return count;
-}
-
 static void make_utf8(char *string)
 {
     while (*string) {
-        unsigned length = utf8_length((const unsigned char *)string);
+        unsigned length = hpp_text_utf8_length(string);
         if (!length)
             *string = '?';
         string += length ? length : 1;
@@ -69,7 +51,7 @@ static void make_utf8(char *string)
 static int is_made_of(const char *made, const char *string)
 {
     while (*string) {
-        unsigned length = utf8_length((const unsigned char *)string);
+        unsigned length = hpp_text_utf8_length(string);
         if (!length && *made++ != '?')
             return 0;
         for (unsigned i = 0; i < length; i++)
@@ -78,6 +60,17 @@ static int is_made_of(const char *made, const char *string)
         string += length ? length : 1;
     }
     return !*made;
+}
+
+/* Makes the table, with the string that has to come first. */
+static int begin_strings(struct hpp_aggregate *aggregate)
+{
+    int error = grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256,
+                     sizeof(char *));
+
+    if (!error)
+        aggregate->strings[aggregate->string_count++] = "";
+    return error;
 }
 
 /* Adds STRING to the table, whether it is there or not. */
@@ -99,6 +92,8 @@ static uint32_t add_string(struct hpp_aggregate *aggregate, const char *string)
 
 uint32_t hpp_aggregate_string(struct hpp_aggregate *aggregate, const char *string)
 {
+    if (!aggregate->string_count && begin_strings(aggregate))
+        return 0;
     for (uint32_t i = aggregate->string_count; i-- > 0;)
         if (is_made_of(aggregate->strings[i], string))
             return i;
@@ -119,7 +114,7 @@ int hpp_aggregate_label(struct hpp_aggregate *aggregate, uint32_t number, uint32
     known = aggregate->labels[number];
     if (!known[0]) {
         /* a search among many values takes long: keys are few, and values come once */
-        if (!is_made_of(aggregate->strings[aggregate->last_key], key_text))
+        if (!aggregate->last_key || !is_made_of(aggregate->strings[aggregate->last_key], key_text))
             aggregate->last_key = hpp_aggregate_string(aggregate, key_text);
         known[1] = *value_text ? add_string(aggregate, value_text) : 0;
         known[0] = aggregate->last_key;
@@ -179,12 +174,29 @@ static uint32_t location_slot(const struct hpp_aggregate *aggregate, uint64_t ad
     return at;
 }
 
+static uint32_t add_location(struct hpp_aggregate *aggregate, uint32_t at, uint64_t address, uint32_t mapping)
+{
+    aggregate->locations[aggregate->location_count++] = (struct hpp_location){address, mapping};
+    return aggregate->location_index[at] = aggregate->location_count;
+}
+
+/* Makes the table, with the locations that stand for no address: theirs only tell them apart, and are not
+ * written. */
+static int begin_locations(struct hpp_aggregate *aggregate)
+{
+    int error = grow_locations(aggregate);
+
+    for (uint32_t id = 1; !error && id <= HPP_LOCATIONS_SPECIAL; id++)
+        add_location(aggregate, location_slot(aggregate, id, SPECIAL), id, SPECIAL);
+    return error;
+}
+
 /* The id of the location, added if new; 0 where there is no memory. */
 static uint32_t location_id(struct hpp_aggregate *aggregate, uint64_t address, uint32_t mapping)
 {
     uint32_t at;
 
-    if (!aggregate->location_slots && grow_locations(aggregate))
+    if (!aggregate->location_slots && begin_locations(aggregate))
         return 0;
     at = location_slot(aggregate, address, mapping);
     if (aggregate->location_index[at])
@@ -194,25 +206,15 @@ static uint32_t location_id(struct hpp_aggregate *aggregate, uint64_t address, u
             return 0;
         at = location_slot(aggregate, address, mapping);
     }
-    aggregate->locations[aggregate->location_count++] = (struct hpp_location){address, mapping};
-    return aggregate->location_index[at] = aggregate->location_count;
+    return add_location(aggregate, at, address, mapping);
 }
 
-int hpp_aggregate_init(struct hpp_aggregate *aggregate)
+void hpp_aggregate_init(struct hpp_aggregate *aggregate)
 {
     *aggregate = (struct hpp_aggregate){.arena = {.limit = TABLE_MEMORY, .no_fork = 1},
                                         .stack_arena = {.limit = STACK_MEMORY, .no_fork = 1},
                                         .before_arena = {.limit = STACK_MEMORY, .no_fork = 1}};
     aggregate->last = &aggregate->first;
-    if (grow(&aggregate->arena, (void **)&aggregate->strings, &aggregate->string_capacity, 256,
-             sizeof(char *)))
-        return -ENOMEM;
-    aggregate->strings[aggregate->string_count++] = "";
-    /* their addresses only tell them apart; they are written without */
-    for (uint32_t id = 1; id <= HPP_LOCATIONS_SPECIAL; id++)
-        if (location_id(aggregate, id, UINT32_MAX) != id)
-            return -ENOMEM;
-    return 0;
 }
 
 /* Writes the record's location ids to IDS. Returns their number, or 0 where there is no memory. */
@@ -361,9 +363,11 @@ int hpp_aggregate_book(struct hpp_aggregate *aggregate, const struct hpp_code_ma
                        uint64_t start_routine, uint64_t ns)
 {
     const struct hpp_code_range *range = map ? hpp_image_find(map, start_routine) : NULL;
-    uint32_t ids[2] = {leaf, 0};
+    uint32_t ids[2] = {location_id(aggregate, leaf, SPECIAL), 0};
     struct hpp_stack *stack;
 
+    if (!ids[0])
+        return -ENOMEM;
     if (start_routine)
         ids[1] = location_id(aggregate, start_routine, range ? range->segment->serial + 1 : 0);
     stack = find_stack(aggregate, (struct owner){0}, ids[1] ? 2 : 1, ids);

@@ -51,7 +51,7 @@ struct hpp_aggregate {
     uint32_t location_slots;  /* its size, a power of two */
 
     uint32_t (*labels)[2]; /* by label: its key and value as strings; 0: not asked for yet */
-    uint32_t last_key;     /* the key of the one that was asked for last */
+    uint32_t last_key;     /* the key of the one that was asked for last; 0: none was */
 
     const struct hpp_segment **segments; /* by serial */
     uint32_t segment_count;
@@ -68,8 +68,8 @@ struct hpp_aggregate {
     uint64_t lost_weight; /* weight for which there was no memory */
 };
 
-/* Makes AGGREGATE ready. Returns 0 or -ENOMEM. */
-int hpp_aggregate_init(struct hpp_aggregate *aggregate);
+/* Makes AGGREGATE ready, without memory: that comes with the first string, location or stack. */
+void hpp_aggregate_init(struct hpp_aggregate *aggregate);
 
 /* The index of STRING in the string table, added if new, with bytes that are not UTF-8 written as '?'.
  * 0 (the empty string) where there is no memory. */

@@ -329,6 +329,9 @@ int hpp_writer_flush(const char *cause)
         return 0;
     if (!cause || !atomic_load(&hpp_sampler.code))
         scan_images(writer->last_flush);
+    if (writer->introduce)
+        writer->introduce();
+    writer->introduce = NULL;
     hpp_books_settle(cause != NULL);
     hpp_books_comment(cause != NULL);
     if (!cause) {

@@ -11,32 +11,32 @@
 #define HPP_COMMENTS_MAX 4096u
 
 struct hpp_pprof_file {
-    int fd;                    /* -1 until it is opened */
-    char path[HPP_PATH_MAX];   /* absolute; gets a suffix where a file of that name exists */
-    char folder[HPP_PATH_MAX]; /* made before opening, if not "" */
-    int locked;                /* whoever has it open holds a lock (flock) on it */
-    uint64_t size;             /* bytes of whole chunks */
-    uint64_t max;              /* beyond it the file is aggregated anew (pprof_file.h); 0: never */
-    uint64_t limit;            /* max, or more where less cannot hold it */
-    uint64_t refused;          /* size of the last chunk that would have exceeded it */
-    uint64_t not_before;       /* of no use before the file is as large again */
-    void (*between)(void);     /* called now and then in longer work, or NULL: may add to the aggregate */
-    uint64_t period;           /* ns */
-    uint64_t started;          /* Unix time, ns */
-    uint64_t begun;            /* the same moment on CLOCK_MONOTONIC, which nobody sets back */
-    uint64_t samples;          /* weight in whole chunks */
-    uint64_t write_errors;     /* flushes that failed */
-    int last_error;            /* -errno of the last failure, 0 if the last flush worked */
+    int fd;                /* -1 until it is opened */
+    const char *folder;    /* made before opening, if not NULL */
+    int locked;            /* whoever has it open holds a lock (flock) on it */
+    uint64_t size;         /* bytes of whole chunks */
+    uint64_t max;          /* beyond it the file is aggregated anew (pprof_file.h); 0: never */
+    uint64_t limit;        /* max, or more where less cannot hold it */
+    uint64_t refused;      /* size of the last chunk that would have exceeded it */
+    uint64_t not_before;   /* of no use before the file is as large again */
+    void (*between)(void); /* called now and then in longer work, or NULL: may add to the aggregate */
+    uint64_t period;       /* ns */
+    uint64_t started;      /* Unix time, ns */
+    uint64_t begun;        /* the same moment on CLOCK_MONOTONIC, which nobody sets back */
+    uint64_t samples;      /* weight in whole chunks */
+    uint64_t write_errors; /* flushes that failed */
+    int last_error;        /* -errno of the last failure, 0 if the last flush worked */
     /* what the file holds already */
     int has_head;
     uint32_t strings;
     uint32_t locations;
     uint32_t segments;
     uint32_t comments;
-    /* comments so far: string indices */
-    uint32_t comment_count;
-    uint32_t comment[HPP_COMMENTS_MAX];
+    uint32_t comment_count; /* comments so far: string indices in comment */
     struct hpp_arena scratch;
+    /* what is large comes last: of a process that ends at once its pages are never touched */
+    char path[HPP_PATH_MAX]; /* absolute; gets a suffix where a file of that name exists */
+    uint32_t comment[HPP_COMMENTS_MAX];
 };
 
 /* Adds a comment to be written with the next chunk. Past HPP_COMMENTS_MAX that wait to be written it is left

@@ -25,7 +25,7 @@ int hpp_pprof_open(struct hpp_pprof_file *file)
     size_t length = hpp_text_length(file->path);
     long fd = -EEXIST;
 
-    if (file->folder[0]) {
+    if (file->folder) {
         long error = HPP_SYSCALL(mkdirat, AT_FDCWD, file->folder, 0700, 0, 0, 0);
         if (error && error != -EEXIST)
             return (int)error;

@@ -18,16 +18,6 @@ _Static_assert(HPP_SLOT_NOBODY >> 48 == MARK && (HPP_SLOT_NOBODY & 0xffff) >= HP
 
 struct hpp_sampler hpp_sampler;
 
-static int make_pool(uint64_t memory)
-{
-    uint64_t count = memory / sizeof(struct hpp_ring);
-
-    count = count < RINGS_MIN ? RINGS_MIN : count > HPP_SLOTS ? HPP_SLOTS : count;
-    hpp_sampler.rings = hpp_arena_map(count * sizeof *hpp_sampler.rings);
-    hpp_sampler.ring_count = (uint32_t)count;
-    return hpp_sampler.rings ? 0 : -ENOMEM;
-}
-
 void hpp_ring_map(uint32_t index)
 {
     struct hpp_ring *none = NULL, *ring;
@@ -42,15 +32,27 @@ void hpp_ring_map(uint32_t index)
         ;
 }
 
+/* One mapping for all, as each takes time: the pool's index, the slots, and the first ring, which every
+ * process needs. */
 int hpp_sampler_init(uint64_t memory)
 {
+    uint64_t count = memory / sizeof(struct hpp_ring), index, slots;
+    uint8_t *at;
+
+    count = count < RINGS_MIN ? RINGS_MIN : count > HPP_SLOTS ? HPP_SLOTS : count;
+    index = (count * sizeof *hpp_sampler.rings + 63) & ~63ull;
+    slots = (index + HPP_SLOTS * sizeof *hpp_sampler.slots + 4095) & ~4095ull;
+    at = hpp_arena_map(slots + sizeof(struct hpp_ring));
+    if (!at)
+        return -ENOMEM;
+    hpp_sampler.rings = (void *)at;
+    hpp_sampler.ring_count = (uint32_t)count;
+    hpp_sampler.slots = (void *)(at + index);
+    atomic_store(&hpp_sampler.rings[0], (void *)(at + slots));
+    atomic_store(&hpp_sampler.rings_used, 1);
     atomic_store(&hpp_sampler.multiplier, 1);
     hpp_sampler.pid = hpp_sys_getpid();
-    if (!hpp_sampler.slots)
-        hpp_sampler.slots = hpp_arena_map(HPP_SLOTS * sizeof *hpp_sampler.slots);
-    if (!hpp_sampler.slots)
-        return -ENOMEM;
-    return hpp_sampler.rings ? 0 : make_pool(memory);
+    return 0;
 }
 
 /* Another thread of the parent's may have been in the middle of whatever: all anew. */

@@ -282,6 +282,11 @@ int hpp_tables_build(const struct hpp_code_map *map, int (*pause)(void *))
     return segment && build_for(segment, pause);
 }
 
+int hpp_tables_wanted_late(void)
+{
+    return choose(atomic_load(&hpp_sampler.code), 1) != NULL;
+}
+
 void hpp_tables_build_late(void)
 {
     const struct hpp_code_map *map = atomic_load(&hpp_sampler.code);

@@ -26,6 +26,9 @@ int hpp_tables_build(const struct hpp_code_map *map, int (*pause)(void *));
  * about a tenth of the CPU time that building takes, and what hpp_tables_build had to give up. */
 void hpp_tables_build_late(void);
 
+/* Whether there are any. */
+int hpp_tables_wanted_late(void);
+
 /* Appends comments about what was walked without a table, and why there is none, to the profile. */
 void hpp_tables_comment(const struct hpp_code_map *map);
 

@@ -19,6 +19,7 @@
 
 #define MS 1000000ull
 
+#define MOMENT      (MS / 2)
 #define TICK_FIRST  (4 * MS)
 #define TICK_SOON   (10 * MS)
 #define TICK_BUSY   (50 * MS)
@@ -47,7 +48,7 @@ struct futex_waiter {
 
 struct hpp_writer hpp_writer;
 
-/* Closes every descriptor but KEEP (-1: none): they are the target's. */
+/* Closes every descriptor but KEEP (-1: none). */
 static void close_all_but(int keep)
 {
     long error = 0;
@@ -80,7 +81,6 @@ static void become_own_process(void)
     HPP_SYSCALL(prctl, PR_SET_NAME, "hpprof-writer", 0, 0, 0, 0);
     /* a session of its own: what ends the target's process group shall not cost the last samples */
     HPP_SYSCALL(setsid, 0, 0, 0, 0, 0, 0);
-    close_all_but(hpp_writer.file.fd);
     HPP_SYSCALL(chdir, "/", 0, 0, 0, 0, 0);
     HPP_SYSCALL(sched_setscheduler, 0, SCHED_OTHER, &none, 0, 0, 0);
     hpp_writer.proc_is_ours = proc_is_ours();
@@ -246,6 +246,16 @@ static void wait_for_target(uint32_t wake, uint64_t ns)
     hpp_sys_futex_wait(&writer->wake, wake, ns < TICK_BUSY ? ns : TICK_BUSY);
 }
 
+/* Many programs have ended in a moment: until then they are left alone, and spared what we would begin with.
+ */
+static void wait_a_moment(void)
+{
+    uint32_t wake = atomic_load(&hpp_writer.wake);
+
+    if (!atomic_load(&hpp_writer.stop))
+        wait_for_target(wake, MOMENT);
+}
+
 /* Between two pieces of longer work: the rings must not get full, nor an end wait. */
 static int keep_up(void *unused)
 {
@@ -271,10 +281,11 @@ int hpp_writer_run(void *unused)
     struct hpp_writer *writer = &hpp_writer;
     uint64_t begin = hpp_sys_now(CLOCK_MONOTONIC);
     const char *cause = NULL;
-    int soon, hands_over, built;
+    int soon, hands_over, built, stays;
 
     (void)unused;
-    /* many programs have ended by now: what is not needed for them is not done */
+    close_all_but(writer->file.fd); /* they are the target's: nobody shall wait for us to close them */
+    wait_a_moment();
     if (!atomic_load(&writer->stop))
         become_own_process();
     bound_file();
@@ -311,10 +322,11 @@ int hpp_writer_run(void *unused)
     hpp_writer_flush(cause);
     if (!hands_over)
         hpp_pprof_close(&writer->file, writer->always_write);
-    atomic_store(&writer->done, 1);
-    hpp_sys_futex_wake(&writer->done);
     /* after an exec the program there gets a SIGCHLD by our end: soon, while it starts */
-    if (!hands_over && !hpp_text_equal(cause, "exec"))
+    stays = !hands_over && !hpp_text_equal(cause, "exec") && hpp_tables_wanted_late();
+    atomic_store(&writer->done, stays ? HPP_WRITER_STAYS : HPP_WRITER_GOES);
+    hpp_sys_futex_wake(&writer->done);
+    if (stays)
         hpp_tables_build_late();
     return 0;
 }

@@ -16,6 +16,13 @@ enum hpp_writer_wish {
     HPP_WRITER_HAND_OVER, /* write all and go: another takes over */
 };
 
+/* Whether the file is complete, and what the writer does then. */
+enum hpp_writer_done {
+    HPP_WRITER_WORKS,
+    HPP_WRITER_GOES,
+    HPP_WRITER_STAYS, /* it builds tables for later runs */
+};
+
 /* The process's CPU time as far as it is known, ns. */
 struct hpp_books {
     uint64_t total;        /* by its own clock */
@@ -29,7 +36,6 @@ struct hpp_books {
 struct hpp_writer {
     /* set up by start-up code */
     struct hpp_aggregate aggregate;
-    struct hpp_pprof_file file;
     struct hpp_arena image_arena;          /* images and segments */
     struct hpp_arena map_arena[2];         /* the present code map, and the one before */
     int map_current;                       /* which of them holds the present one */
@@ -37,12 +43,13 @@ struct hpp_writer {
     uint32_t epoch;                        /* hpp_sampler.epoch when the present map was made */
     int always_write;                      /* even without a sample (a session of hpprof record) */
     uint64_t flush_interval;               /* ns */
+    void (*introduce)(void);               /* adds the first comments; NULL: it has, or there are none */
     int target;                            /* pid */
 
     /* between target and writer */
     _Atomic uint32_t wake;        /* futex: the target wants something */
     _Atomic uint32_t stop;        /* the target ends: write all and go */
-    _Atomic uint32_t done;        /* futex: the file is complete */
+    _Atomic uint32_t done;        /* futex: enum hpp_writer_done */
     _Atomic uint32_t flush_asked; /* moves when the target wants all that is there to be written */
     _Atomic uint32_t flush_done;  /* futex: what of it has been */
     _Atomic(const char *) note;   /* a constant text for a comment hpprof.note, or NULL */
@@ -64,6 +71,8 @@ struct hpp_writer {
     uint64_t untold, told_untold; /* weight of samples that were walked for want of a table */
     uint64_t told_refused;
     uint64_t told_dropped, told_stale, told_unsampled, told_labels, told_write_errors, told_lost_weight;
+
+    struct hpp_pprof_file file; /* start-up code's, then the writer's; last, as it is large */
 };
 
 extern struct hpp_writer hpp_writer;

@@ -17,7 +17,6 @@
 #define PROCESS_MEMORY      (STACK_SIZE + TLS_SIZE + THREAD_BLOCK)
 #define FIRST_SCAN_INTERVAL (50 * MS)
 #define FINISH_SECONDS      5
-#define REAP_NS             (3 * MS)
 
 /* Where the kernel clears the calling thread's id when it goes (libc's own word: pthread_join). */
 static uint32_t *tid_address(void)
@@ -77,17 +76,12 @@ int hpp_writer_start(void)
     return 0;
 }
 
-/* The process ends: takes leave of the writer, so that it is no work for whoever adopts it. Not if that takes
- * longer: it builds tables for later runs. */
+/* The process ends: takes leave of the writer, which is about to end, so that it is no work for whoever
+ * adopts it. */
 static void reap_writer(void)
 {
-    uint64_t until = hpp_sys_now(CLOCK_MONOTONIC) + REAP_NS;
-
-    while (!hpp_writer.is_hidden && hpp_sys_now(CLOCK_MONOTONIC) < until) {
-        if (HPP_SYSCALL(wait4, hpp_writer.pid, NULL, WNOHANG | __WCLONE, NULL, 0, 0))
-            return;
-        HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
-    }
+    while (HPP_SYSCALL(wait4, hpp_writer.pid, NULL, __WCLONE, NULL, 0, 0) == -EINTR)
+        ;
 }
 
 /* Whether the writer process itself is gone: someone killed it. */
@@ -102,15 +96,11 @@ static int writer_died(void)
 static int stop_writer(enum hpp_writer_wish wish)
 {
     struct hpp_writer *writer = &hpp_writer;
-    uint64_t now = hpp_sys_now(CLOCK_MONOTONIC), until = now + FINISH_SECONDS * 1000 * MS;
-    uint64_t soon = now + MS / 5;
+    uint64_t until = hpp_sys_now(CLOCK_MONOTONIC) + FINISH_SECONDS * 1000 * MS;
 
     atomic_store(&writer->stop, wish);
     atomic_fetch_add(&writer->wake, 1);
     hpp_sys_futex_wake(&writer->wake);
-    /* most have little to do: to sleep and be woken takes longer */
-    while (!atomic_load(&writer->done) && hpp_sys_now(CLOCK_MONOTONIC) < soon)
-        HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
     while (!atomic_load(&writer->done)) {
         hpp_sys_futex_wait(&writer->done, 0, 50 * MS);
         if (atomic_load(&writer->done))
@@ -154,7 +144,8 @@ int hpp_writer_finish(void)
     error = stop_writer(HPP_WRITER_END);
     if (error)
         return error;
-    reap_writer();
+    if (!writer->is_hidden && atomic_load(&writer->done) == HPP_WRITER_GOES)
+        reap_writer();
     return writer->file.last_error;
 }
 

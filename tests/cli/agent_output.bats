@@ -83,6 +83,26 @@ child() {
     [[ $(echo a.*) =~ ^a\.processes\.[0-9]+\.pb$ ]]
 }
 
+@test "HPPROF_OUT: %e is the name of the file that is executed, whatever it is called by" {
+    local loop='for ((i = 0; i < 300000; i++)); do :; done'
+    mkdir bin && cp "$(command -v bash)" bin/real && ln -s real bin/link && ln -s bin also
+    printf '#!%s\n%s\n' "$PWD/bin/real" "$loop" >script
+    printf '#!%s\n%s\n' "$PWD/script" "$loop" >outer # an interpreter that is a script
+    chmod +x script outer
+    named_real() {
+        rm -f named.*
+        agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/named.%e.pb" "$@"
+        profile_comments named.real.pb | grep "^hpprof.process .* image=$PWD/bin/real$"
+    }
+    named_real bin/real -c "$loop"
+    named_real bin/link -c "$loop"
+    named_real "$PWD/also/real" -c "$loop"
+    named_real also/../bin/real -c "$loop" also/../bin/real # as if it were a script
+    PATH=$PWD/bin:$PATH named_real link -c "$loop"
+    named_real ./script
+    named_real "$PWD/outer"
+}
+
 @test "HPPROF_OUT, relative: to where the program started" {
     mkdir sub
     child HPPROF_OUT=sub/x.pb

@@ -28,7 +28,8 @@ static int setup(void **state)
     map->count = map->serials = 2;
     for (int i = 0; i < 2; i++)
         map->ranges[i] = (struct hpp_code_range){segments[i].start, segments[i].end, &segments[i]};
-    return hpp_aggregate_init(&aggregate) || hpp_aggregate_segments(&aggregate, map);
+    hpp_aggregate_init(&aggregate);
+    return hpp_aggregate_segments(&aggregate, map);
 }
 
 static int teardown(void **state)
