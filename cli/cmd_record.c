@@ -2,6 +2,7 @@
  * they leave into one profile. */
 #include "cli/commands.h"
 #include "cli/session.h"
+#include "symbolizer/booked.h"
 #include "symbolizer/summary.h"
 
 #include <errno.h>
@@ -196,10 +197,10 @@ static int run(const struct hpp_arguments *arguments, const char *agent, const c
 
 /* ---- the end ---------------------------------------------------------------------------------------- */
 
-/* The sum of a column of all samples. */
-static int64_t total(const struct hpp_profile *profile, const char *type, const char *unit)
+/* The CPU time of all rows, in ns. */
+static int64_t total_ns(const struct hpp_profile *profile)
 {
-    int column = hpp_profile_value_index(profile, type, unit);
+    int column = hpp_profile_value_index(profile, "cpu", "nanoseconds");
     int64_t sum = 0;
 
     for (size_t i = 0; column >= 0 && i < profile->sample_count; i++)
@@ -207,14 +208,14 @@ static int64_t total(const struct hpp_profile *profile, const char *type, const 
     return sum;
 }
 
-/* What the command and its waited-for descendants used; processes that still run are in the samples only. */
+/* What the command and its waited-for descendants used; processes that still run are in the rows only. */
 static double seconds(const struct hpp_session *session, const struct rusage *used)
 {
     double waited = (double)(used->ru_utime.tv_sec + used->ru_stime.tv_sec) +
                     (double)(used->ru_utime.tv_usec + used->ru_stime.tv_usec) / 1e6;
-    double sampled = (double)total(session->all, "cpu", "nanoseconds") / 1e9;
+    double told = (double)total_ns(session->all) / 1e9;
 
-    return session->running && sampled > waited ? sampled : waited;
+    return session->running && told > waited ? told : waited;
 }
 
 /* Whether any process was to leave its text where it is. */
@@ -237,7 +238,7 @@ static void print_details(const struct hpp_session *session)
     hpp_summary_make(&summary, session->all);
     if (!hpp_summary_print_lost(stderr, &summary) && !session->damaged)
         fputs("Lost: nothing.\n", stderr);
-    hpp_summary_print_by_fp(stderr, &summary, total(session->all, "samples", "count"));
+    hpp_summary_print_by_fp(stderr, &summary, hpp_booked_others(session->all));
     if (summary.eligible_kib)
         hpp_summary_print_remap(stderr, &summary);
     else if (remap_was_off(session->all))
@@ -257,11 +258,11 @@ static const char *off_file(void)
 
 static void print_summary(const struct hpp_session *session, const struct rusage *used)
 {
-    int64_t samples = total(session->all, "samples", "count");
+    int64_t samples = hpp_booked_others(session->all);
 
-    fprintf(stderr, "hpprof: %zu process%s seen, %zu with samples; %.2f CPU-seconds; ", session->seen,
+    fprintf(stderr, "hpprof: %zu process%s seen, %zu profiled; %.2f CPU-seconds; ", session->seen,
             session->seen == 1 ? "" : "es", session->profiled, seconds(session, used));
-    if (session->profiled)
+    if (samples)
         fprintf(stderr, "%lld sample%s\n", (long long)samples, samples == 1 ? "" : "s");
     else
         fputs("no samples\n", stderr);

@@ -12,7 +12,7 @@
 struct hpp_session {
     char folder[PATH_MAX];   /* absolute */
     size_t seen;             /* processes that loaded the agent */
-    size_t profiled;         /* those that have samples */
+    size_t profiled;         /* those that have rows that count */
     size_t running;          /* those that were still running at the end */
     size_t damaged;          /* those whose profile is missing, torn or without its end */
     struct hpp_profile *all; /* everything merged, with labels process and pid */

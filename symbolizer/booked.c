@@ -27,6 +27,17 @@ int hpp_booked_kind(const struct hpp_profile *profile, size_t sample)
         hpp_profile_string(profile, profile->functions[profile->lines[leaf->first_line].function].name));
 }
 
+int64_t hpp_booked_others(const struct hpp_profile *profile)
+{
+    int column = hpp_profile_value_index(profile, "samples", "count");
+    int64_t sum = 0;
+
+    for (size_t i = 0; column >= 0 && i < profile->sample_count; i++)
+        if (hpp_booked_kind(profile, i) < 0)
+            sum = hpp_clamped_sum(sum, profile->values[i * profile->value_count + (size_t)column]);
+    return sum;
+}
+
 /* Leaves SHARE of the ns of each booked row. */
 static void scale(struct hpp_profile *profile, int samples_column, int ns_column, double share)
 {

@@ -16,6 +16,9 @@ int hpp_booked_by_name(const char *name);
 /* What SAMPLE is, or -1: a sample. */
 int hpp_booked_kind(const struct hpp_profile *profile, size_t sample);
 
+/* How many samples PROFILE has besides such rows. */
+int64_t hpp_booked_others(const struct hpp_profile *profile);
+
 /* Several processes as one: where chance gave some of them samples for more than they used, what is booked in
  * the others is cut by as much, so that the rows add up to what all have used. Not while any still runs. */
 void hpp_booked_settle(struct hpp_profile *profile);

@@ -196,7 +196,7 @@ static void print_head(FILE *out, const struct hpp_flame *flame, const char *tit
             WIDTH, height, WIDTH, height, WIDTH / 2);
     hpp_escape_xml(out, title);
     fprintf(out, "</text>\n<text id=\"about\" x=\"%d\" y=\"43\">%" PRId64 " samples, %.2f CPU-seconds",
-            WIDTH / 2, root->samples, (double)root->ns / 1e9);
+            WIDTH / 2, hpp_booked_others(flame->profile), (double)root->ns / 1e9);
     if (summary.frequency)
         fprintf(out, ", %" PRIu64 " Hz", summary.frequency);
     if (summary.processes > 1)

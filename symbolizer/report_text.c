@@ -96,7 +96,7 @@ static void print_header(FILE *out, const struct hpp_report *report, const struc
                          const struct hpp_summary *summary, const char *path)
 {
     char program[256], number[32];
-    int64_t pid;
+    int64_t pid, sampled = hpp_report_sampled(report).samples;
 
     hpp_escape_plain(out, path, 0);
     if (hpp_profile_process(profile, &pid, program, sizeof program)) {
@@ -112,8 +112,7 @@ static void print_header(FILE *out, const struct hpp_report *report, const struc
         fprintf(out, "%.2f s, ", seconds(profile->duration_nanos));
     if (summary->frequency && !report->event)
         fprintf(out, "%" PRIu64 " Hz, ", summary->frequency);
-    fprintf(out, "%s sample%s, ", grouped(report->total.samples, number),
-            report->total.samples == 1 ? "" : "s");
+    fprintf(out, "%s sample%s, ", grouped(sampled, number), sampled == 1 ? "" : "s");
     fprintf(out, "%s %s\n\n", amount(report, report->total.ns, number),
             report->event ? report->event : "CPU-seconds");
 }
@@ -186,9 +185,12 @@ static void print_unfinished(FILE *out, const struct hpp_report *report, const s
 static void print_stacks(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
                          const struct hpp_summary *summary, int columns)
 {
+    struct hpp_amount sampled = hpp_report_sampled(report);
     char number[32];
 
-    if (summary->processes && !report->unfinished.samples && !report->rootless.samples)
+    if (!sampled.ns && !sampled.samples)
+        fprintf(out, "No samples: all of the %s is booked.\n", subject(report));
+    else if (summary->processes && !report->unfinished.samples && !report->rootless.samples)
         fputs("All stacks reach their thread's root.\n", out);
     print_share(out, report, report->unfinished,
                 "has stacks that do not reach their\n"

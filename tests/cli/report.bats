@@ -113,6 +113,7 @@ END
 @test "CPU time without samples: rows, and the footer's account of what was used" {
     booked_profile booked.pb 60 25 10 5 100
     hpprof report booked.pb | tee out
+    grep -x '10.00 s, 100 Hz, 60 samples, 1.00 CPU-seconds' out
     sed -n '/^CPU time/,$p' out | head -5 >footer
     cat >expected <<'END'
 CPU time used (getrusage): 1.00 s
@@ -133,6 +134,16 @@ END
     hpprof report --by image booked.pb | tee out
     grep -qx ' *0.25 *25.0 *0.25 *25.0  \[short-lived\]' out
     grep -qx ' *0.60 *60.0 *0.95 *95.0  server' out
+}
+
+@test "a profile of booked rows alone has no samples, and no stacks to speak of" {
+    booked_profile booked.pb 0 25 10 5 40
+    hpprof report booked.pb | tee out
+    grep -x '10.00 s, 100 Hz, 0 samples, 0.40 CPU-seconds' out
+    grep -x 'No samples: all of the CPU time is booked.' out
+    lacks out 'All stacks'
+    hpprof flamegraph -o booked.svg booked.pb
+    grep -F '>0 samples, 0.40 CPU-seconds' booked.svg
 }
 
 @test "the part of what was used that is not in the profile is told, and so is a profile without the figure" {
