@@ -9,7 +9,7 @@ setup() { hpprof_setup; }
 # holds FILE SAMPLES: it can be read, has so many samples at least, and nothing is left over beside it
 holds() {
     hpprof report "$1" >report
-    check "$(profile_told "$1")" '>=' "$2"
+    has_samples <(profile_folded "$1") "$2"
     [ -z "$(find . -name '.hpprof*')" ]
 }
 

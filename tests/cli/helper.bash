@@ -70,6 +70,16 @@ profile_told() {
 # timers at its ticks; on a crowded processor a thread may run, and end, between them.
 profile_unsampled() { profile_folded "$1" | folded_weight '(^|;)\[(short-lived|signals blocked|unsampled)\]$'; }
 
+# has_samples FOLDED LEAST [REGEX]: in folded stacks, what matches (without REGEX: all) and what is booked weigh at
+# least LEAST, and a quarter of that is samples: a crowded processor may keep so many from us, but not all.
+has_samples() {
+    awk -v least="$2" -v regex="${3-}" '{ weight = $NF; sub(/ [0-9]+$/, "") }
+        /(^|;)\[(short-lived|signals blocked|unsampled)\]$/ { booked += weight; next }
+        $0 ~ regex { samples += weight }
+        END { if (samples + booked >= least && 4 * samples >= least) exit
+            print "has not " least ": " samples + 0 " samples, " booked + 0 " booked (" regex ")"; exit 1 }' "$1"
+}
+
 # profile_samples FILE: the weight of its samples.
 profile_samples() { echo $(($(profile_told "$1") - $(profile_unsampled "$1"))); }
 
