@@ -42,7 +42,7 @@ TEST_LIBS := -lcmocka
 PROTOBUF_C_A := $(shell $(PKG_CONFIG) --variable=libdir libprotobuf-c 2>/dev/null)/libprotobuf-c.a
 
 COMMON_SRC := $(wildcard common/*.c common/arch/$(ARCH)/*.c)
-AGENT_SRC  := $(COMMON_SRC) $(wildcard profiler/*.c preload/*.c)
+AGENT_SRC  := $(COMMON_SRC) $(wildcard profiler/*.c preload/*.c preload/arch/$(ARCH)/*.c)
 TOOL_SRC   := $(COMMON_SRC) $(wildcard symbolizer/*.c)
 CLI_SRC    := $(wildcard cli/*.c)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)

@@ -16,4 +16,10 @@
         real;                                                \
     })
 
+/* What arch/ has of syscall(2) jumps to: with all that it was called with, for numbers that the agent must
+ * hear of (prctl, seccomp, rt_sigaction), and with the -errno of a call that failed. Both return what syscall
+ * does. */
+long hpp_syscall_told(long number, long a, long b, long c, long d, long e, long f);
+long hpp_syscall_failed(long result);
+
 #endif

@@ -1,12 +1,17 @@
-/* dlclose, prctl, wait for whatever child: events that the agent must hear of at once. Runs on the target's
- * threads, in place of the real functions, which it always calls. */
+/* dlclose, prctl, syscall, wait for whatever child: events that the agent must hear of at once. Runs on the
+ * target's threads, in place of the real functions, which it always calls. */
+#include <errno.h>
+#include <linux/seccomp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "common/sys.h"
 #include "preload/agent.h"
 #include "preload/interpose.h"
+#include "preload/threads.h"
+#include "profiler/handler.h"
 #include "profiler/sampler.h"
 #include "profiler/walk_libunwind.h"
 #include "profiler/writer.h"
@@ -29,11 +34,20 @@ EXPORT int dlclose(void *handle)
 
 /* A seccomp filter may end the program for a system call that it does not know: from here on the agent
  * makes none in the program. Set before the call, as a signal may come right after it. */
+#define INTO_SANDBOX(call)                                       \
+    ({                                                           \
+        int before = atomic_exchange(&hpp_sampler.sandboxed, 1); \
+        hpp_thread_let_others_finish();                          \
+        __typeof__(call) got = (call);                           \
+        if (got < 0)                                             \
+            atomic_store(&hpp_sampler.sandboxed, before);        \
+        got;                                                     \
+    })
+
 EXPORT int prctl(int option, ...)
 {
     unsigned long a, b, c, d;
     va_list list;
-    int before, result;
 
     va_start(list, option);
     a = va_arg(list, unsigned long);
@@ -43,12 +57,40 @@ EXPORT int prctl(int option, ...)
     va_end(list);
     if (option != PR_SET_SECCOMP || !hpp_agent_is_active())
         return REAL(prctl)(option, a, b, c, d);
-    before = atomic_exchange(&hpp_sampler.sandboxed, 1);
-    result = REAL(prctl)(option, a, b, c, d);
-    if (result < 0)
-        atomic_store(&hpp_sampler.sandboxed, before);
-    return result;
+    return INTO_SANDBOX(REAL(prctl)(option, a, b, c, d));
 }
+
+/* ---- syscall (arch/) ----------------------------------------------------------------------------------- */
+
+static int sets_filter(int number, int operation)
+{
+    return number == SYS_prctl ? operation == PR_SET_SECCOMP
+                               : number == SYS_seccomp && (operation == SECCOMP_SET_MODE_STRICT ||
+                                                           operation == SECCOMP_SET_MODE_FILTER);
+}
+
+long hpp_syscall_failed(long result)
+{
+    errno = (int)-result;
+    return -1;
+}
+
+long hpp_syscall_told(long number, long a, long b, long c, long d, long e, long f)
+{
+    long result;
+
+    if ((int)number == SYS_rt_sigaction && (int)a == SIGPROF && d == sizeof(uint64_t) &&
+        hpp_agent_is_active())
+        result = hpp_handler_program_action((const struct hpp_kernel_sigaction *)b,
+                                            (struct hpp_kernel_sigaction *)c);
+    else if (sets_filter((int)number, (int)a) && hpp_agent_is_active())
+        result = INTO_SANDBOX(hpp_arch_syscall(number, a, b, c, d, e, f));
+    else
+        result = hpp_arch_syscall(number, a, b, c, d, e, f);
+    return hpp_sys_failed(result) ? hpp_syscall_failed(result) : result;
+}
+
+/* ---- wait ---------------------------------------------------------------------------------------------- */
 
 /* Before a wait that would see the writer too. */
 static void before_wait(int options)

@@ -24,12 +24,42 @@ static __thread struct {
 
 static const uint64_t profile_signal = 1ull << (SIGPROF - 1);
 
-void hpp_thread_begin(const struct hpp_thread_stack *stack)
+/* ---- system calls of ours, where a sandbox may begin ------------------------------------------------- */
+
+#define FINISH_NS 20000000u
+
+static atomic_int the_callers; /* threads that may be at one */
+
+static void leave(void)
+{
+    atomic_fetch_sub(&the_callers, 1);
+}
+
+/* Whether system calls may be made, until leave. */
+static int enter(void)
+{
+    atomic_fetch_add(&the_callers, 1);
+    if (!atomic_load(&hpp_sampler.sandboxed))
+        return 1;
+    leave();
+    return 0;
+}
+
+void hpp_thread_let_others_finish(void)
+{
+    uint64_t until = hpp_sys_now(CLOCK_MONOTONIC) + FINISH_NS;
+
+    while (atomic_load(&the_callers) && hpp_sys_now(CLOCK_MONOTONIC) < until)
+        HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
+}
+
+/* ---- begin and end ----------------------------------------------------------------------------------- */
+
+static void begin(const struct hpp_thread_stack *stack)
 {
     struct hpp_slot *slot = hpp_slot_claim();
 
     the_thread.slot = slot;
-    the_thread.stack = *stack;
     if (!slot)
         return;
     hpp_adopt_not(slot);
@@ -45,18 +75,36 @@ void hpp_thread_begin(const struct hpp_thread_stack *stack)
     hpp_timer_arm(slot);
 }
 
-void hpp_thread_end(void)
+void hpp_thread_begin(const struct hpp_thread_stack *stack)
 {
-    struct hpp_slot *slot = the_thread.slot;
-
     the_thread.slot = NULL;
-    if (!slot || atomic_load(&hpp_sampler.sandboxed) || hpp_sys_getpid() != hpp_sampler.pid)
+    the_thread.stack = *stack;
+    if (!enter())
+        return;
+    begin(stack);
+    leave();
+}
+
+static void end(struct hpp_slot *slot)
+{
+    if (hpp_sys_getpid() != hpp_sampler.pid)
         return;
     hpp_handler_watch();
     atomic_store(&slot->state, HPP_SLOT_ENDING); /* first, so that hpp_resume makes no timer any more */
     hpp_account_thread(slot, 0);
     HPP_SYSCALL(prctl, PR_GET_NAME, slot->name, 0, 0, 0, 0);
     hpp_slot_end(slot);
+}
+
+void hpp_thread_end(void)
+{
+    struct hpp_slot *slot = the_thread.slot;
+
+    the_thread.slot = NULL;
+    if (!slot || !enter())
+        return;
+    end(slot);
+    leave();
 }
 
 void hpp_thread_account(void)
@@ -70,7 +118,7 @@ void hpp_thread_unblock(int was_blocked)
 {
     uint64_t mask = 0;
 
-    if (!the_thread.slot)
+    if (!the_thread.slot || !enter())
         return;
     /* first the mark: what is pending comes at once */
     if (was_blocked)
@@ -81,6 +129,7 @@ void hpp_thread_unblock(int was_blocked)
         hpp_sys_sigmask(SIG_UNBLOCK, &profile_signal, NULL);
     }
     the_thread.unblocked = the_thread.slot->unblocked;
+    leave();
 }
 
 int hpp_thread_is_unblocked(void)
@@ -125,6 +174,7 @@ void hpp_thread_after_fork_in_child(int sampled)
     struct hpp_thread_stack stack = the_thread.stack;
 
     the_thread.slot = NULL;
+    atomic_store(&the_callers, 0);
     if (sampled)
         hpp_thread_begin(&stack);
     hpp_sys_sigmask(SIG_SETMASK, &the_thread.mask, NULL);

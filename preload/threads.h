@@ -30,6 +30,10 @@ void hpp_thread_end(void);
 /* At the process's exit: what all threads have used and no signal stands for is counted. */
 void hpp_thread_account(void);
 
+/* Waits until no other thread is at a system call of ours in one of these, for a while at most: a sandbox
+ * begins (hpp_sampler.sandboxed is set). */
+void hpp_thread_let_others_finish(void);
+
 /* The calling thread's root frame, once it is known. */
 void hpp_thread_set_root(uint64_t root_fp);
 

@@ -67,6 +67,12 @@ behaves() {
 @test "a strict seccomp sandbox, left by the exit call alone" { behaves 'endings strict' 1 1 burn_main work_in_sandbox; }
 @test "a seccomp filter that ends the process for any other call" { behaves 'endings filter' 1 1 burn_main work_in_sandbox; }
 @test "the same on a stack of its own" { behaves 'endings filter_coroutine' 1 1 burn_main work_in_sandbox; }
+@test "a seccomp filter by syscall, for all threads, which end" {
+    behaves 'raw_calls filter' 1 1 work_in_sandbox
+    # a thread that begins in the sandbox is not sampled
+    check $(($(folded_weight '(^|;)thread_root;work_in_sandbox$' <folded) + unsampled)) '>=' 600
+}
+@test "a seccomp filter by syscall, and exit" { behaves 'raw_calls filter_exit' 1 1 work; }
 @test "main ends by pthread_exit, a thread ends the process" { behaves 'endings main_thread_first' 1 1 burn_main burn_thread; }
 @test "main ends by pthread_exit, the last thread returns" { behaves 'endings last_thread' 1 1 burn_main burn_thread; }
 
@@ -119,6 +125,8 @@ behaves() {
 @test "__sigaction" { behaves 'signals __sigaction' 1 1 work; }
 @test "sigignore" { behaves 'signals sigignore' 1 1 work; }
 @test "siginterrupt" { behaves 'signals siginterrupt' 1 1 work; }
+@test "a SIGPROF handler by syscall" { behaves 'raw_calls handler' 1 1 work; }
+@test "results and errors of syscall" { behaves 'raw_calls calls' 1 1 work; }
 @test "blocks all signals" { behaves 'signals blocked' 1 1 work; }
 @test "sigwait" { behaves 'signals sigwait' 1 1 work; }
 @test "sigtimedwait, sigwaitinfo and sigwait for all signals do not see ours, and what they hid is told" {
