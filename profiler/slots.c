@@ -45,6 +45,8 @@ int hpp_sampler_init(uint64_t memory)
     at = hpp_arena_map(slots + sizeof(struct hpp_ring));
     if (!at)
         return -ENOMEM;
+    /* little of it is touched: not 2 MiB at once where the kernel would like that */
+    hpp_sys_madvise((uint64_t)(uintptr_t)at, slots, MADV_NOHUGEPAGE);
     hpp_sampler.rings = (void *)at;
     hpp_sampler.ring_count = (uint32_t)count;
     hpp_sampler.slots = (void *)(at + index);
