@@ -53,6 +53,24 @@ int hpp_agent_is_active(void)
            hpp_sys_getpid() == hpp_sampler.pid;
 }
 
+/* The record of all images, before any moves. */
+static int find_images(void)
+{
+    const struct hpp_code_map *map;
+    const struct hpp_code_range *own;
+    int error =
+        hpp_image_scan(&hpp_writer.image_arena, &hpp_writer.map_arena[0], NULL, getauxval(AT_ENTRY), &map);
+
+    if (error)
+        return error;
+    own = hpp_image_find(map, (uint64_t)(uintptr_t)&hpp_handler);
+    hpp_sampler.agent = own ? own->segment : NULL;
+    own = hpp_image_find(map, getauxval(AT_ENTRY));
+    agent.program = own ? hpp_text_base_name(own->segment->image->path) : "unknown";
+    atomic_store(&hpp_sampler.code, map);
+    return 0;
+}
+
 /* Sets the writer up for this process and starts it. FOLDER is as for hpp_output_path. */
 static int start_writer(const char *folder, int inherited)
 {
@@ -81,13 +99,16 @@ static int start_writer(const char *folder, int inherited)
     writer->file.locked = agent.options.session != NULL;
     if (agent.options.session)
         hpp_pprof_open(&writer->file);
-    if (hpp_writer_start())
-        atomic_store(
-            &writer->note,
-            "no writer process could be made: samples were written at exit, as far as memory held them");
-    else if (writer->file.fd >= 0)
-        hpp_sys_close(writer->file.fd); /* the writer has its own */
-    return 0;
+    if (!hpp_writer_start()) {
+        if (writer->file.fd >= 0)
+            hpp_sys_close(writer->file.fd); /* the writer has its own */
+        return 0;
+    }
+    atomic_store(&writer->note,
+                 "no writer process could be made: samples were written at exit, as far as memory held them");
+    if (map || find_images())
+        return 0;
+    return hpp_aggregate_segments(&writer->aggregate, atomic_load(&hpp_sampler.code));
 }
 
 /* ---- fork -------------------------------------------------------------------------------------------- */
@@ -131,25 +152,8 @@ static void after_fork_in_child(void)
 
 /* ---- start ------------------------------------------------------------------------------------------- */
 
-/* The record of all images, before any moves. */
-static int find_images(void)
-{
-    const struct hpp_code_map *map;
-    const struct hpp_code_range *own;
-    int error =
-        hpp_image_scan(&hpp_writer.image_arena, &hpp_writer.map_arena[0], NULL, getauxval(AT_ENTRY), &map);
-
-    if (error)
-        return error;
-    own = hpp_image_find(map, (uint64_t)(uintptr_t)&hpp_handler);
-    hpp_sampler.agent = own ? own->segment : NULL;
-    own = hpp_image_find(map, getauxval(AT_ENTRY));
-    agent.program = own ? hpp_text_base_name(own->segment->image->path) : "unknown";
-    atomic_store(&hpp_sampler.code, map);
-    return 0;
-}
-
-/* The same, or where nothing could be moved only what cannot wait for the writer to do that. */
+/* The record of all images, or where nothing could be moved only what cannot wait for the writer to make
+ * that. */
 static int look_around(char **arguments)
 {
     static struct hpp_segment own;

@@ -76,6 +76,11 @@ stays() {
     denied clone-vm 11
     cat err comments | grep -E '^hpprof(: |.note )'
     has_samples <(profile_folded x.pb) 200
+    # images are known from the start all the same, and so callers by frame pointer
+    "$PROGRAMS/deny" clone-vm 11 env LD_PRELOAD="$AGENT" HPPROF_REMAP=off HPPROF_FREQ=997 HPPROF_OUT="$PWD/y.pb" \
+        "$PROGRAMS/shares_fixed" 0.4 >out
+    profile_folded y.pb | tee folded
+    check "$(folded_weight 'main;.*alpha_work$' <folded)" '>=' 50
 }
 
 @test "no pipe, no pidfd, no memfd" {

@@ -66,6 +66,7 @@ agree() {
     ! huge_pages_on || profile_comments anon.pb | grep -q "^hpprof.remap .*image=$PROGRAMS/unwind"
     for remap in off anon; do
         sort -k2nr $remap.folded | head -8 | cut -c 1-300
+        profile_comments $remap.pb | grep '^hpprof.unwind\|^hpprof.note' || true
         check $((100 * $(folded_weight "$1" <$remap.folded))) '>=' \
             $((98 * ($(profile_samples $remap.pb) - $(by_fp $remap)))) "remap $remap"
     done
