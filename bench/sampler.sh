@@ -139,7 +139,7 @@ samples_of_perf() {
 
 bytes() {
     make_source
-    local seconds end samples size dwarf
+    local seconds end samples size dwarf delivered
     seconds=$(awk -v scale="$scale" 'BEGIN { print (scale < 1 ? 60 * scale : 60) }')
     echo
     echo "Bytes on disk a sample, g++ at 997 Hz for $seconds s:"
@@ -151,7 +151,11 @@ bytes() {
     samples=$(weight bytes)
     size=$(find "$work/bytes" -name '*.pb' -printf '%s\n' | awk '{ n += $1 } END { print n }')
     size=$(awk -v b="$size" -v n="$samples" 'BEGIN { print b / n }')
-    at_most "hpprof, of $samples samples" "$size" 40
+    at_most "hpprof, of $samples samples, as weights tell" "$size" 40
+    rm -rf "$work/counted"
+    delivered=$(signals env $(profiled counted 997) "${compile[@]}")
+    [ -z "$delivered" ] || no_bound '(a delivered signal, which may weigh several)' \
+        "$(find "$work/counted" -name '*.pb' -printf '%s\n' | awk -v n="$delivered" '{ b += $1 } END { print b / n }')"
     [ -n "$perf" ] || return 0
     samples=$(samples_of_perf --call-graph dwarf)
     dwarf=$(awk -v b="$(stat -c %s "$work/perf")" -v n="$samples" 'BEGIN { print b / n }')
