@@ -286,7 +286,7 @@ int hpp_writer_run(void *unused)
     (void)unused;
     close_all_but(writer->file.fd); /* they are the target's: nobody shall wait for us to close them */
     wait_a_moment();
-    if (!atomic_load(&writer->stop))
+    if (atomic_load(&writer->stop) != HPP_WRITER_END)
         become_own_process();
     bound_file();
     hpp_timer_perf_begin();

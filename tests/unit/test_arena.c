@@ -55,6 +55,29 @@ static void test_pieces(void **state)
     assert_false(is_mapped(pieces[COUNT - 1]));
 }
 
+/* Memory that it was given is used up before any is mapped, and never given back to the kernel. */
+static void test_given(void **state)
+{
+    static _Alignas(16) uint8_t given[256];
+    struct hpp_arena arena = {.at = given, .end = given + sizeof given};
+    uint8_t *piece;
+
+    (void)state;
+    assert_ptr_equal(hpp_arena_allocate(&arena, 100), given);
+    assert_ptr_equal(hpp_arena_allocate(&arena, 144), given + 112);
+    assert_int_equal(arena.mapped, 0);
+    piece = hpp_arena_allocate(&arena, 1);
+    assert_non_null(piece);
+    assert_false(piece >= given && piece < given + sizeof given);
+    assert_true(arena.mapped > 0);
+    given[0] = 1;
+    hpp_arena_reset(&arena);
+    assert_int_equal(given[0], 1);
+    hpp_arena_release(&arena);
+    assert_false(is_mapped(piece));
+    assert_true(is_mapped(given));
+}
+
 static void test_copies(void **state)
 {
     struct hpp_arena arena = {0};
@@ -174,7 +197,7 @@ int main(void)
         cmocka_unit_test(test_pieces),  cmocka_unit_test(test_copies),
         cmocka_unit_test(test_limit),   cmocka_unit_test(test_absurd_sizes),
         cmocka_unit_test(test_reset),   cmocka_unit_test(test_reset_large),
-        cmocka_unit_test(test_no_fork),
+        cmocka_unit_test(test_no_fork), cmocka_unit_test(test_given),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
