@@ -32,7 +32,7 @@ static void start_thread(struct hpp_slot *slot)
         return;
     if (now > slot->untold_from)
         slot->untold += now - slot->untold_from;
-    if (hpp_sampler.timer == HPP_TIMER_CPU && hpp_timer_cpu_arm(slot))
+    if ((hpp_sampler.timer == HPP_TIMER_CPU || hpp_timer_perf_is_refused(slot)) && hpp_timer_cpu_arm(slot))
         hpp_timer_disarm(slot);
     /* it may have ended meanwhile, or the slot be another's */
     if (atomic_load(&slot->state) != HPP_SLOT_ACTIVE || slot->value != value)

@@ -74,6 +74,9 @@ int hpp_timer_perf_try(void);
  * in for it. */
 int hpp_timer_perf_arm(struct hpp_slot *slot);
 
+/* Whether the writer has got none for it: a CPU timer stands in for it for good. */
+int hpp_timer_perf_is_refused(const struct hpp_slot *slot);
+
 /* The value of the slot that the descriptor FD of the writer's stands for, or 0. Handler. */
 uint64_t hpp_timer_perf_value(int fd);
 

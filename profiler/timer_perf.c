@@ -14,6 +14,7 @@
 #define MS          1000000ull
 #define DESCRIPTORS (2 * HPP_SLOTS)
 #define WAIT        (5 * MS) /* a thread for its event */
+#define LEFT_OVER   16       /* descriptors for the profile and what else the writer opens */
 
 #define CACHE(name, result) (PERF_COUNT_HW_CACHE_##name | PERF_COUNT_HW_CACHE_RESULT_##result << 16)
 
@@ -36,10 +37,12 @@ struct event {
 static struct perf {
     _Atomic uint32_t asked;               /* moves when a thread wants its event */
     _Atomic uint32_t answered[HPP_SLOTS]; /* the generation that the writer has seen to; a futex */
+    uint8_t refused[HPP_SLOTS];           /* it got no event */
     struct event events[DESCRIPTORS];
     /* the writer's own */
     uint32_t seen; /* of asked */
     int paused;    /* the events are disabled */
+    long limit;    /* no descriptor at or above it is one of ours */
     int used;      /* no descriptor at or above it was ever one of ours */
     uint64_t ended_count;
 } * the_perf;
@@ -105,10 +108,16 @@ int hpp_timer_perf_arm(struct hpp_slot *slot)
     hpp_sys_futex_wake(&hpp_writer.wake);
     while ((present = atomic_load(answered)) != generation_of(slot) && hpp_sys_now(CLOCK_MONOTONIC) < until)
         hpp_sys_futex_wait(answered, present, MS);
-    /* a CPU timer until the first signal of the event */
-    if (present != generation_of(slot) && hpp_sampler.event == HPP_EVENT_CPU)
+    /* a CPU timer until the first signal of the event, if one comes */
+    if ((present != generation_of(slot) || hpp_timer_perf_is_refused(slot)) &&
+        hpp_sampler.event == HPP_EVENT_CPU)
         return hpp_timer_cpu_arm(slot);
     return 0; /* where it cannot be opened, the writer counts that */
+}
+
+int hpp_timer_perf_is_refused(const struct hpp_slot *slot)
+{
+    return the_perf && the_perf->refused[slot - hpp_sampler.slots];
 }
 
 uint64_t hpp_timer_perf_value(int fd)
@@ -120,7 +129,7 @@ uint64_t hpp_timer_perf_value(int fd)
 
 void hpp_timer_perf_begin(void)
 {
-    struct rlimit limit;
+    struct rlimit limit = {1024, 1024};
 
     if (!the_perf)
         return;
@@ -129,6 +138,8 @@ void hpp_timer_perf_begin(void)
         limit.rlim_cur = limit.rlim_max;
         HPP_SYSCALL(prlimit64, 0, RLIMIT_NOFILE, &limit, NULL, 0, 0);
     }
+    the_perf->limit =
+        limit.rlim_max < DESCRIPTORS + LEFT_OVER ? (long)limit.rlim_max - LEFT_OVER : DESCRIPTORS;
     for (int fd = 0; fd < the_perf->used; fd++)
         atomic_store(&the_perf->events[fd].value, 0);
     for (uint32_t i = 0; i < atomic_load(&hpp_sampler.slots_used); i++)
@@ -172,19 +183,30 @@ static long direct_signal(int fd, int tid)
     return error;
 }
 
+/* The same where there is a descriptor for it. */
+static long open_within_limit(int tid)
+{
+    long fd = open_event(tid);
+
+    if (fd < the_perf->limit)
+        return fd;
+    hpp_sys_close((int)fd);
+    return -EMFILE;
+}
+
 static long open_for(struct hpp_slot *slot)
 {
     uint64_t value = slot->value;
     int tid = slot->tid;
-    long fd = open_event(tid), error;
+    long fd = open_within_limit(tid), error;
 
     if (fd == -EMFILE) {
         hpp_timer_perf_tidy();
-        fd = open_event(tid);
+        fd = open_within_limit(tid);
     }
     if (fd < 0)
         return fd;
-    error = fd < (long)DESCRIPTORS ? direct_signal((int)fd, tid) : -EMFILE;
+    error = direct_signal((int)fd, tid);
     if (error) {
         hpp_sys_close((int)fd);
         return error;
@@ -212,6 +234,16 @@ static void pause_or_resume(void)
             HPP_SYSCALL(ioctl, fd, paused ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE, 0, 0, 0, 0);
 }
 
+/* SLOT's thread gets no event. It makes a CPU timer if it waits for the answer, which nobody does for one
+ * that did not begin with us. */
+static void tell_refusal(const struct hpp_slot *slot)
+{
+    if (hpp_sampler.event != HPP_EVENT_CPU || !slot->stack_end)
+        atomic_fetch_add(&hpp_sampler.unsampled, 1);
+    else if (!atomic_load(&hpp_writer.note))
+        atomic_store(&hpp_writer.note, "perf gave no event for some threads: CPU timers stand in for them");
+}
+
 void hpp_timer_perf_serve(void)
 {
     uint32_t asked, used;
@@ -229,8 +261,9 @@ void hpp_timer_perf_serve(void)
 
         if (atomic_load(&slot->state) != HPP_SLOT_ACTIVE || atomic_load(&the_perf->answered[i]) == generation)
             continue;
-        if (open_for(slot))
-            atomic_fetch_add(&hpp_sampler.unsampled, 1);
+        the_perf->refused[i] = open_for(slot) != 0;
+        if (the_perf->refused[i])
+            tell_refusal(slot);
         atomic_store(&the_perf->answered[i], generation);
         hpp_sys_futex_wake(&the_perf->answered[i]);
     }

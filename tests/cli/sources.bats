@@ -57,6 +57,15 @@ sampled() {
     lacks out perf
 }
 
+@test "perf: fewer descriptors than threads: CPU timers stand in, and the profile is there" {
+    (ulimit -n 24 && sampled perf 997 "$PROGRAMS/accounting" at_once 40 50 >out) 3>&-
+    perf_is_there || skip "no perf events"
+    check "$(profile_samples x.pb)" '>=' 1000
+    hpprof report x.pb >out
+    grep -x 'Note: perf gave no event for some threads: CPU timers stand in for them' out
+    lacks out '^Lost:'
+}
+
 @test "perf: no call of the program's is interrupted" {
     sampled perf 10000 HPPROF_MAX_CPU=100 "$PROGRAMS/worst_moments" waits >out
     perf_is_there || skip "no perf events"
