@@ -80,6 +80,7 @@ static int start_writer(const char *folder, int inherited)
     hpp_aggregate_init(&writer->aggregate);
     if (map && hpp_aggregate_segments(&writer->aggregate, map))
         return -ENOMEM;
+    hpp_source_settle(&agent.options);
     writer->entry = getauxval(AT_ENTRY);
     writer->file.fd = -1;
     writer->file.period = hpp_sampler.period;

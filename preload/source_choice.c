@@ -6,6 +6,7 @@
 #include "common/options.h"
 #include "common/sys.h"
 #include "preload/tell.h"
+#include "preload/threads.h"
 #include "profiler/sampler.h"
 
 /* The kernel looks at CPU timers once in so many ns. */
@@ -52,7 +53,8 @@ static void put_choice(struct hpp_text *text, enum hpp_option_id id, unsigned ch
 }
 
 /* Keeps what cannot be had, and why; TELL: says it, too. */
-static void complain(enum hpp_option_id id, unsigned choice, const char *reason, int tell)
+static void complain(enum hpp_option_id id, unsigned choice, const char *reason, const char *instead,
+                     int tell)
 {
     char line[sizeof the_refusal + 16];
     struct hpp_text refusal = HPP_TEXT(the_refusal), text = HPP_TEXT(line);
@@ -62,7 +64,8 @@ static void complain(enum hpp_option_id id, unsigned choice, const char *reason,
     put_choice(&refusal, id, choice);
     hpp_text_put(&refusal, ": ");
     hpp_text_put(&refusal, reason);
-    hpp_text_put(&refusal, "; CPU time is sampled, by CPU timers");
+    hpp_text_put(&refusal, "; ");
+    hpp_text_put(&refusal, instead);
     hpp_text_put(&text, "hpprof: ");
     hpp_text_put(&text, the_refusal);
     hpp_text_put(&text, "\n");
@@ -83,6 +86,14 @@ static const char *refusal_of(enum hpp_event event)
     return error ? reason_of(error) : NULL;
 }
 
+static void use_interval_timer(void)
+{
+    hpp_sampler.timer = HPP_TIMER_ITIMER;
+    /* one that has fallen behind the ticks never catches up */
+    if (hpp_sampler.period < 2 * tick())
+        hpp_sampler.period = 2 * tick();
+}
+
 void hpp_source_choose(const struct hpp_agent_options *options)
 {
     int uses_perf = options->event != HPP_EVENT_CPU || options->timer == HPP_TIMER_PERF;
@@ -93,9 +104,8 @@ void hpp_source_choose(const struct hpp_agent_options *options)
     hpp_sampler.timer = options->timer == HPP_TIMER_ITIMER ? HPP_TIMER_ITIMER : HPP_TIMER_CPU;
     hpp_sampler.event = HPP_EVENT_CPU;
     if (!uses_perf) {
-        /* one that has fallen behind the ticks never catches up */
-        if (hpp_sampler.timer == HPP_TIMER_ITIMER && hpp_sampler.period < 2 * tick())
-            hpp_sampler.period = 2 * tick();
+        if (hpp_sampler.timer == HPP_TIMER_ITIMER)
+            use_interval_timer();
         return;
     }
     refusal = refusal_of(options->event);
@@ -107,9 +117,26 @@ void hpp_source_choose(const struct hpp_agent_options *options)
         return;
     }
     if (options->event != HPP_EVENT_CPU)
-        complain(HPP_OPT_EVENT, options->event, refusal, !options->first && !options->session);
+        complain(HPP_OPT_EVENT, options->event, refusal, "CPU time is sampled, by CPU timers",
+                 !options->first && !options->session);
     else
-        complain(HPP_OPT_TIMER, options->timer, refusal, !options->first && !options->session);
+        complain(HPP_OPT_TIMER, options->timer, refusal, "CPU time is sampled, by CPU timers",
+                 !options->first && !options->session);
+}
+
+void hpp_source_settle(const struct hpp_agent_options *options)
+{
+    int may_fall_back = options->timer == HPP_TIMER_AUTO && hpp_sampler.timer == HPP_TIMER_CPU &&
+                        !atomic_load(&hpp_sampler.paused);
+    int error = hpp_thread_prepare(may_fall_back);
+
+    if (!error)
+        return;
+    use_interval_timer();
+    complain(HPP_OPT_TIMER, HPP_TIMER_AUTO,
+             error == -EAGAIN ? "no CPU timer can be made (ulimit -i limits them)"
+                              : "the kernel makes no CPU timer",
+             "one interval timer is used", 0);
 }
 
 void hpp_source_describe(struct hpp_text *text, const struct hpp_agent_options *options)

@@ -9,6 +9,10 @@
  * on standard error (in the first process only), and CPU timers. */
 void hpp_source_choose(const struct hpp_agent_options *options);
 
+/* For a process's first thread, before its profile's first comments: HPPROF_TIMER=auto means the interval
+ * timer where the kernel refuses a CPU timer. Also in fork children. */
+void hpp_source_settle(const struct hpp_agent_options *options);
+
 /* The line that was, or would have been, told; "" if there was no need. */
 const char *hpp_source_refusal(void);
 

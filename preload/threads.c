@@ -12,6 +12,7 @@
 #include "profiler/foreign.h"
 #include "profiler/handler.h"
 #include "profiler/sampler.h"
+#include "profiler/source.h"
 
 /* Not for the handler, which finds its slot by the timer's value. */
 static __thread struct {
@@ -55,9 +56,15 @@ void hpp_thread_let_others_finish(void)
 
 /* ---- begin and end ----------------------------------------------------------------------------------- */
 
+int hpp_thread_prepare(int cpu_timer)
+{
+    the_thread.slot = hpp_slot_claim();
+    return the_thread.slot && cpu_timer ? hpp_timer_cpu_prepare(the_thread.slot) : 0;
+}
+
 static void begin(const struct hpp_thread_stack *stack)
 {
-    struct hpp_slot *slot = hpp_slot_claim();
+    struct hpp_slot *slot = the_thread.slot ? the_thread.slot : hpp_slot_claim();
 
     the_thread.slot = slot;
     if (!slot)
@@ -77,7 +84,6 @@ static void begin(const struct hpp_thread_stack *stack)
 
 void hpp_thread_begin(const struct hpp_thread_stack *stack)
 {
-    the_thread.slot = NULL;
     the_thread.stack = *stack;
     if (!enter())
         return;
@@ -173,9 +179,10 @@ void hpp_thread_after_fork_in_child(int sampled)
 {
     struct hpp_thread_stack stack = the_thread.stack;
 
-    the_thread.slot = NULL;
     atomic_store(&the_callers, 0);
     if (sampled)
         hpp_thread_begin(&stack);
+    else
+        the_thread.slot = NULL;
     hpp_sys_sigmask(SIG_SETMASK, &the_thread.mask, NULL);
 }

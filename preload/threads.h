@@ -14,6 +14,10 @@ struct hpp_thread_stack {
     uint64_t start_routine; /* the same: its first function */
 };
 
+/* The process's first thread gets its slot, and, if CPU_TIMER, a timer that is not set yet. Returns 0 or
+ * -errno of making that. Before hpp_thread_begin. */
+int hpp_thread_prepare(int cpu_timer);
+
 /* Begins sampling the calling thread. */
 void hpp_thread_begin(const struct hpp_thread_stack *stack);
 

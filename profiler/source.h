@@ -18,6 +18,10 @@ uint64_t hpp_source_value(const siginfo_t *info, uint32_t *weight);
  * ------------------------------------------------ Arming is for the thread itself, and for any other of the
  * process, which names it by slot->tid. */
 int hpp_timer_cpu_arm(struct hpp_slot *slot);
+
+/* Makes the timer that the next call of hpp_timer_cpu_arm, for the same slot, will set. By the process's
+ * first thread. */
+int hpp_timer_cpu_prepare(struct hpp_slot *slot);
 int hpp_timer_cpu_disarm(struct hpp_slot *slot); /* returns whether there was one */
 
 /* How many periods had expired at NOW of the thread's CPU clock that no signal has come for: the kernel looks
@@ -34,8 +38,15 @@ int hpp_timer_itimer_arm(struct hpp_slot *slot);
 void hpp_timer_itimer_stop(void);
 void hpp_timer_itimer_change(uint32_t multiplier);
 
-/* The value of the calling thread's slot, or HPP_SLOT_NOBODY. Handler: it asks the kernel who it is, and
- * looks at all slots. */
+/* Whether this source is in use, and the program has not taken the timer. */
+int hpp_timer_itimer_is_ours(void);
+
+/* The program is about to set the timer for itself: sampling ends, and that is noted. Where the program calls
+ * setitimer. */
+void hpp_timer_itimer_give_up(void);
+
+/* The value of the calling thread's slot, or HPP_SLOT_NOBODY; 0 if the timer is the program's. Handler: it
+ * asks the kernel who it is, and looks at all slots. */
 uint64_t hpp_timer_itimer_value(void);
 
 /* ---- timer_perf.c: perf_event_open(2)

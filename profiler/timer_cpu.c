@@ -33,25 +33,43 @@ static struct timespec timespec_of(uint64_t ns)
     return (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
 }
 
-int hpp_timer_cpu_arm(struct hpp_slot *slot)
+static int the_prepared = -1; /* a timer that is not set yet */
+
+/* The clock of a thread (kernel: include/linux/posix-timers_types.h): ~tid, per thread, what it ran. */
+static clockid_t clock_of(const struct hpp_slot *slot)
+{
+    return (clockid_t)(~(uint32_t)slot->tid << 3 | 6);
+}
+
+static long create(const struct hpp_slot *slot, int *timer)
 {
     struct kernel_sigevent event = {
         .value = slot->value, .signal = SIGPROF, .notify = KERNEL_SIGEV_THREAD_ID, .tid = slot->tid};
+
+    return HPP_SYSCALL(timer_create, clock_of(slot), &event, timer, 0, 0, 0);
+}
+
+int hpp_timer_cpu_prepare(struct hpp_slot *slot)
+{
+    return (int)create(slot, &the_prepared);
+}
+
+int hpp_timer_cpu_arm(struct hpp_slot *slot)
+{
     uint32_t multiplier = atomic_load(&hpp_sampler.multiplier);
     uint64_t period = hpp_sampler.period * multiplier, phase = random_phase(period, slot->tid);
     struct itimerspec when = {timespec_of(period), timespec_of(phase)};
-    int timer = -1, before;
-    /* the clock of a thread (kernel: include/linux/posix-timers_types.h): ~tid, per thread, what it ran */
-    clockid_t clock = (clockid_t)(~(uint32_t)slot->tid << 3 | 6);
-    long error = HPP_SYSCALL(timer_create, clock, &event, &timer, 0, 0, 0);
+    int timer = the_prepared, before;
+    long error = timer < 0 ? create(slot, &timer) : 0;
 
     if (error)
         return (int)error;
+    the_prepared = -1;
     before = __atomic_exchange_n(&slot->timer, timer, __ATOMIC_SEQ_CST);
     if (before >= 0) /* another thread did so at the same moment */
         HPP_SYSCALL(timer_delete, before, 0, 0, 0, 0, 0);
     slot->multiplier = multiplier;
-    slot->first_at = hpp_sys_now(clock) + phase;
+    slot->first_at = hpp_sys_now(clock_of(slot)) + phase;
     slot->first_weight = slot->weight;
     return (int)HPP_SYSCALL(timer_settime, timer, 0, &when, NULL, 0, 0);
 }

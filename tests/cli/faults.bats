@@ -65,10 +65,23 @@ stays() {
     stays 'may not be made executable'
 }
 
-@test "timers cannot be made or set: no samples, and it says so" {
-    for call in timer_create timer_settime; do
-        denied "$call" 11
-        cat err comments | grep -Ei 'timer|threads=1'
+@test "timers cannot be set, or made where nothing else is wanted: no samples, and it says so" {
+    denied timer_settime 11
+    cat err comments | grep -Ei 'timer|threads=1'
+    export HPPROF_TIMER=cpu
+    denied timer_create 11
+    cat err comments | grep -Ei 'timer|threads=1'
+}
+
+@test "timers cannot be made: the interval timer is used, and it says so" {
+    local error
+    for error in 1 11 38; do
+        denied timer_create $error
+        [ ! -s err ]
+        grep "^hpprof.process .* timer=itimer .*limits='at most" comments
+        grep "^hpprof.note text='HPPROF_TIMER=auto: .*; one interval timer is used'" comments
+        # at half the kernel's ticks, unevenly
+        check "$(profile_samples x.pb)" '>=' 40
     done
 }
 

@@ -89,6 +89,18 @@ sampled() {
     check "$(profile_samples x.pb)" '>=' 50
 }
 
+@test "itimer: the program neither sees our timer nor shares it" {
+    local case
+    for case in handler timer time_limit; do
+        "$PROGRAMS/signals" $case 0.2 >plain 2>err && status=0 || status=$?
+        sampled itimer 997 "$PROGRAMS/signals" $case 0.5 >out 2>err && [ $status = 0 ] || [ $? = $status ]
+        same plain out
+        hpprof report x.pb >report
+        grep -x 'Note: the program uses ITIMER_PROF itself: no samples since' report
+        check "$(profile_samples x.pb)" '>=' 10 $case
+    done
+}
+
 @test "page faults: a sample type and a unit of their own" {
     sampled auto 99 HPPROF_EVENT=page-faults "$PROGRAMS/worst_moments" execs >/dev/null
     sampled auto 99 HPPROF_EVENT=page-faults bash -c 'x=$(head -c 20000000 /dev/zero | tr "\0" x); echo ${#x}'

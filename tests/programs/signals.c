@@ -1,12 +1,11 @@
 /* Programs with ideas of their own about signals: `handler` takes SIGPROF and ITIMER_PROF for itself
- * and counts, `default` and `ignored` look at and set the disposition, `sigset`, `__sigaction`,
- * `sigignore` and `siginterrupt` do so by these functions, `blocked` blocks every signal while it works
- * and looks for pending ones, `sigwait` takes its signals that way, `sigwait_all` whatever comes,
- * `altstack` handles one on an alternate stack, `small_altstack` has one that holds hardly anything,
- * `tight_altstack` works on one that holds its own handlers and no more,
- * `errno` looks whether errno changes while it works. The second argument gives seconds of CPU
- * (default 0.3).
- * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls */
+ * and counts, `timer` looks at ITIMER_PROF, sets it and looks again, `time_limit` ends by it, `default` and
+ * `ignored` look at and set the disposition, `sigset`, `__sigaction`, `sigignore` and `siginterrupt` do so by
+ * these functions, `blocked` blocks every signal while it works and looks for pending ones, `sigwait` takes
+ * its signals that way, `sigwait_all` whatever comes, `altstack` handles one on an alternate stack,
+ * `small_altstack` has one that holds hardly anything, `tight_altstack` works on one that holds its own
+ * handlers and no more, `errno` looks whether errno changes while it works. The second argument gives seconds
+ * of CPU (default 0.3). flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls */
 #include "burn.h"
 #include <errno.h>
 #include <signal.h>
@@ -49,6 +48,43 @@ static int run_handler(void)
     printf("its own timer's signals: %s\n", caught < expected / 10  ? "lost"
                                             : caught > 2 * expected ? "too many"
                                                                     : "fine");
+    return 0;
+}
+
+static void print_timer(const char *what, const struct itimerval *timer)
+{
+    printf("%s: %ld of %ld\n", what, timer->it_value.tv_sec, timer->it_interval.tv_sec);
+}
+
+static int run_timer(void)
+{
+    struct itimerval timer = {{2000, 0}, {1000, 500000}}, none = {{0, 0}, {0, 0}}, seen;
+    work(budget_seconds);
+    signal(SIGPROF, on_signal);
+    getitimer(ITIMER_PROF, &seen);
+    print_timer("at first", &seen);
+    setitimer(ITIMER_PROF, &none, &seen);
+    print_timer("before", &seen);
+    work(budget_seconds);
+    setitimer(ITIMER_PROF, &timer, &seen);
+    print_timer("before", &seen);
+    work(budget_seconds);
+    getitimer(ITIMER_PROF, &seen);
+    print_timer("set", &seen);
+    raise(SIGPROF);
+    setitimer(ITIMER_PROF, &none, &seen);
+    print_timer("before", &seen);
+    printf("signals: %d\n", (int)caught);
+    return 0;
+}
+
+static int run_time_limit(void)
+{
+    struct itimerval limit = {{0, 0}, {0, 1}};
+    work(budget_seconds);
+    limit.it_value.tv_usec = 50000;
+    setitimer(ITIMER_PROF, &limit, NULL);
+    work(60);
     return 0;
 }
 
@@ -275,6 +311,8 @@ static const struct {
     int (*run)(void);
 } cases[] = {
     {"handler", run_handler},
+    {"timer", run_timer},
+    {"time_limit", run_time_limit},
     {"default", run_default},
     {"ignored", run_ignored},
     {"exec_ignored", run_exec_ignored},
