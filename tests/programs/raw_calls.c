@@ -1,7 +1,8 @@
 /* What programs do by syscall(2): `calls` prints results and errors, `handler` takes SIGPROF for itself,
  * `filter` sets a seccomp filter for all threads that ends the process for nearly any call, as libseccomp
- * does; its threads end, then it exits; `filter_exit` exits at once. The second argument gives seconds of CPU
- * (default 0.3). flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
+ * does; its threads end, then it exits; `filter_soon` does so while its threads begin, `filter_exit` exits at
+ * once. The second argument gives seconds of CPU (default 0.3). flags: -fno-omit-frame-pointer
+ * -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <errno.h>
 #include <linux/filter.h>
@@ -126,8 +127,13 @@ static uint64_t rounds_to_work(void)
     return rounds;
 }
 
+static pthread_barrier_t all_there;
+static int threads_wait;
+
 static void *thread_root(void *rounds)
 {
+    if (threads_wait)
+        pthread_barrier_wait(&all_there);
     work_in_sandbox(*(uint64_t *)rounds);
     return rounds;
 }
@@ -160,7 +166,7 @@ static int run_filter_exit(void)
     exit(8);
 }
 
-static int run_filter(void)
+static int run_filter_soon(void)
 {
     uint64_t rounds = rounds_to_work();
     pthread_t threads[THREADS];
@@ -168,11 +174,20 @@ static int run_filter(void)
     printf("threads\n"); /* makes the buffer */
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, thread_root, &rounds);
+    if (threads_wait)
+        pthread_barrier_wait(&all_there);
     printf("filter: %d\n", set_filter());
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     printf("joined\n");
     exit(3);
+}
+
+static int run_filter(void)
+{
+    threads_wait = 1;
+    pthread_barrier_init(&all_there, NULL, THREADS + 1);
+    return run_filter_soon();
 }
 
 static const struct {
@@ -182,6 +197,7 @@ static const struct {
     {"calls", run_calls},
     {"handler", run_handler},
     {"filter", run_filter},
+    {"filter_soon", run_filter_soon},
     {"filter_exit", run_filter_exit},
 };
 
