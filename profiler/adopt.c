@@ -14,6 +14,7 @@
 #define LOOK_SOON    (10 * MS)
 #define LOOK_LATE    (40 * MS)
 #define CARRIER_TIME (50 * MS)   /* for another thread's handler to come by */
+#define HEAD_MAX     (100 * MS)  /* of what it used before it was found */
 #define GIVE_UP      (2000 * MS) /* so long one that does not run is looked after */
 
 atomic_int hpp_adopt_waiting;
@@ -40,6 +41,15 @@ static struct {
 /* ---- the target's side: handlers, and threads that begin -------------------------------------------------
  */
 
+/* What a thread has USED (ns) before it was found, its first sample stands for. Rounded by chance. */
+static void add_head(struct hpp_slot *slot, uint64_t used)
+{
+    uint64_t period = hpp_sampler.period;
+
+    if (slot->is_new && hpp_sampler.event == HPP_EVENT_CPU)
+        slot->head = (uint32_t)(((used < HEAD_MAX ? used : HEAD_MAX) + hpp_arch_ticks() % period) / period);
+}
+
 static void arm(struct hpp_slot *slot)
 {
     clockid_t clock = (clockid_t)(~(uint32_t)slot->tid << 3 | 6); /* a thread's CPU clock */
@@ -50,6 +60,7 @@ static void arm(struct hpp_slot *slot)
     atomic_store(&slot->state, HPP_SLOT_ACTIVE);
     if (atomic_load(&hpp_sampler.paused))
         return;
+    add_head(slot, slot->cpu_begin);
     error = atomic_load(&hpp_sampler.stopped) ? -ECANCELED : hpp_timer_cpu_arm(slot);
     if (!error && !atomic_load(&hpp_sampler.stopped))
         return;
@@ -145,6 +156,17 @@ static int has_slot(int tid, const struct hpp_slot *own)
     return 0;
 }
 
+/* Whether thread TID had another slot: then it has been told of until it gave that up. */
+static int had_slot(int tid, const struct hpp_slot *own)
+{
+    uint32_t used = atomic_load(&hpp_sampler.slots_used);
+
+    for (uint32_t i = 0; i < used; i++)
+        if (&hpp_sampler.slots[i] != own && hpp_sampler.slots[i].tid == tid)
+            return 1;
+    return 0;
+}
+
 /* Has a handler make the slot's timer. */
 static void post(struct hpp_slot *slot, uint64_t now)
 {
@@ -159,6 +181,57 @@ static void post(struct hpp_slot *slot, uint64_t now)
     hpp_slot_end(slot); /* so many wait: the next look finds it again */
 }
 
+static void put_task(struct hpp_text *path)
+{
+    hpp_text_put(path, "/proc/");
+    hpp_text_put_number(path, (uint64_t)hpp_writer.target);
+    hpp_text_put(path, "/task");
+}
+
+/* The beginning of FILE of thread TID, into TEXT, which it ends with a 0. Returns its length. */
+static long read_task(int tid, const char *file, char *text, size_t size)
+{
+    char path[64];
+    struct hpp_text name = HPP_TEXT(path);
+    long fd, count;
+
+    put_task(&name);
+    hpp_text_put(&name, "/");
+    hpp_text_put_number(&name, (uint64_t)tid);
+    hpp_text_put(&name, file);
+    fd = hpp_sys_open(path, O_RDONLY, 0);
+    count = fd < 0 ? fd : hpp_sys_read((int)fd, text, size - 1);
+    if (fd >= 0)
+        hpp_sys_close((int)fd);
+    count = count < 0 ? 0 : count;
+    text[count] = 0;
+    return count;
+}
+
+/* Whether the thread runs: field 3 of its stat (proc_pid_stat(5)), behind the last bracket of its name. */
+static int is_running(int tid)
+{
+    char text[48];
+
+    for (long i = read_task(tid, "/stat", text, sizeof text) - 3; i > 0; i--)
+        if (text[i] == ')')
+            return text[i + 2] == 'R';
+    return 0;
+}
+
+/* What the thread has used, ns: the first number of its schedstat (kernel:
+ * Documentation/scheduler/sched-stats.rst). */
+static uint64_t used_by(int tid)
+{
+    char text[32];
+    uint64_t ns = 0;
+
+    read_task(tid, "/schedstat", text, sizeof text);
+    for (const char *at = text; *at >= '0' && *at <= '9'; at++)
+        ns = ns * 10 + (uint64_t)(*at - '0');
+    return ns;
+}
+
 static void adopt(struct stranger *stranger, uint64_t now)
 {
     struct hpp_slot *slot = hpp_slot_claim_for(stranger->tid);
@@ -167,42 +240,16 @@ static void adopt(struct stranger *stranger, uint64_t now)
     if (!slot)
         return;
     atomic_store(&the_adopted, 1);
+    slot->is_new = !had_slot(stranger->tid, slot);
     if (has_slot(stranger->tid, slot)) { /* it began itself at this very moment */
         hpp_slot_end(slot);
     } else if (hpp_sampler.timer == HPP_TIMER_CPU) {
         post(slot, now);
     } else {
+        add_head(slot, used_by(slot->tid));
         atomic_store(&slot->state, HPP_SLOT_ACTIVE);
         hpp_timer_perf_ask();
     }
-}
-
-static void put_task(struct hpp_text *path)
-{
-    hpp_text_put(path, "/proc/");
-    hpp_text_put_number(path, (uint64_t)hpp_writer.target);
-    hpp_text_put(path, "/task");
-}
-
-/* Whether the thread runs: field 3 of its stat (proc_pid_stat(5)), behind the last bracket of its name. */
-static int is_running(int tid)
-{
-    char path[64], text[48];
-    struct hpp_text name = HPP_TEXT(path);
-    long fd, count;
-
-    put_task(&name);
-    hpp_text_put(&name, "/");
-    hpp_text_put_number(&name, (uint64_t)tid);
-    hpp_text_put(&name, "/stat");
-    fd = hpp_sys_open(path, O_RDONLY, 0);
-    count = fd < 0 ? fd : hpp_sys_read((int)fd, text, sizeof text);
-    if (fd >= 0)
-        hpp_sys_close((int)fd);
-    for (long i = count - 3; i > 0; i--)
-        if (text[i] == ')')
-            return text[i + 2] == 'R';
-    return 0;
 }
 
 /* No handler came by: a signal to the thread itself, if it runs, and so does not wait in a system call. */

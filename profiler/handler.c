@@ -71,7 +71,8 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
     struct hpp_walk_result result;
 
     slot->weight += weight;
-    weight = hpp_account_late(slot, context, weight);
+    weight = hpp_account_late(slot, context, weight) + slot->head;
+    slot->head = 0;
     ring = find_ring(slot, &record); /* waits for all stores before it: so what can be done by then is */
     if (!ring) {
         atomic_fetch_add_explicit(&hpp_sampler.dropped, weight, memory_order_relaxed);

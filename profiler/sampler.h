@@ -44,11 +44,13 @@ struct hpp_slot {
     uint64_t start_routine;     /* address of the thread's first function; 0: not known */
     uint64_t untold_from;       /* the thread's CPU clock when sampling was stopped (pause.h), ns */
     uint64_t untold;            /* what it used while that was so */
-    int unblocked;              /* SIGPROF was blocked when it began, and is not, by our doing */
+    uint8_t unblocked;          /* SIGPROF was blocked when it began, and is not, by our doing */
+    uint8_t is_new;             /* adopted, and never had another slot */
     char name[HPP_THREAD_NAME]; /* as the thread saw it when it began, and when it ended */
     /* the writer's own */
     _Atomic uint32_t taken; /* records taken out of rings */
     uint32_t name_index;    /* the name as a string of the profile */
+    uint32_t head;          /* periods before its timer, for which its first sample is to stand (adopt.h) */
     uint64_t named_at;      /* in which flush it was asked for */
     struct hpp_stack *last; /* the last sample's; valid till the flush after that one */
 };

@@ -129,6 +129,7 @@ static struct hpp_slot *prepare(uint32_t index, int tid)
     slot->weight = 0;
     slot->multiplier = 1;
     slot->untold = 0;
+    slot->head = slot->is_new = 0;
     slot->first_at = slot->first_weight = 0;
     slot->label_at = NULL;
     slot->start_routine = 0;

@@ -156,6 +156,13 @@ static void test_contention(void **state)
     signal_slot(slot, 1);
     assert_int_equal(hpp_sampler.dropped, 2);
     assert_int_equal(take_all(ring, slot), 1);
+    /* the first sample of a thread that was found late */
+    slot->head = 5;
+    signal_slot(slot, 2);
+    assert_int_equal(take_all(ring, slot), 7);
+    signal_slot(slot, 2);
+    assert_int_equal(take_all(ring, slot), 2);
+    assert_int_equal(slot->weight, HPP_RINGS_TRIED + 7);
 }
 
 /* The writer does not run: what the rings hold is there when it does, the rest is counted, and the ended
