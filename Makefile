@@ -50,7 +50,7 @@ UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 # What make bench-unwind needs is larger, and only built for it.
 BENCH_UNWIND := $(wildcard bench/unwind*.c)
 BENCH_SRC  := $(filter-out $(BENCH_UNWIND) bench/sampler_empty.c,$(wildcard bench/*.c))
-TORTURE_PROGRAMS := scene many reap kills looks
+TORTURE_PROGRAMS := scene many reap kills looks uses
 PROG_SRC   := $(wildcard tests/programs/*.c tests/programs/*.cc)
 # Unit tests of the agent's parts take what they name from here; what runs at load time stays out.
 TARGET_SRC := $(filter-out preload/agent.c preload/interpose%.c,$(wildcard profiler/*.c preload/*.c))
