@@ -160,14 +160,14 @@ torture_accounts() {
         account cpu $frequency samples "$build/tests/programs/accounting" at_once "$(full 200)" 100
         account cpu $frequency samples "$tools/uses" raw 4 1000
         account cpu $frequency samples "$tools/uses" tree "$(full 100)" 50
-        account cpu $frequency samples "$tools/uses" chain 10 100
+        account cpu $frequency samples "$tools/uses" chain 10 500
         account cpu $frequency short_lived "$build/tests/programs/accounting" in_turn "$(full 10000)" 1
         account cpu $frequency blocked "$build/tests/programs/accounting" blocked 8 250
     done
     # perf's samples leave out the kernel, which is some per cent of what processes and threads use that share a processor
     account perf 9973 samples "$build/tests/programs/accounting" main 1 2000
     account perf 9973 samples "$tools/uses" raw 4 1000
-    account perf 9973 samples "$tools/uses" chain 10 100
+    account perf 9973 samples "$tools/uses" chain 10 500
     account perf 9973 samples "$build/tests/programs/accounting" at_once 64 "$(full 400)"
     account perf 9973 rows "$build/tests/programs/accounting" at_once "$(full 200)" 100
     account perf 9973 rows "$tools/uses" tree "$(full 100)" 50
