@@ -72,11 +72,12 @@ static FRAME void *run_thread(void *argument)
     void *result;
 
     hpp_start_record_give_back(record);
-    /* the descriptor lies at the top of the stack's memory (glibc, nptl/allocatestack.c) */
+    /* the descriptor lies at the top of the stack's memory (glibc, nptl/allocatestack.c); libc's frames,
+     * under which destructors run at the end, are between */
     hpp_thread_begin(&(struct hpp_thread_stack){
         .low = start.stack_size > 2 * PAGES_AROUND_STACK ? descriptor - start.stack_size + PAGES_AROUND_STACK
                                                          : frame - PAGES_AROUND_STACK / 2,
-        .end = frame + 16,
+        .end = descriptor,
         .root_fp = frame,
         .start_routine =
             (uint64_t)(uintptr_t)(start.c11_routine ? (void *)start.c11_routine : (void *)start.routine)});

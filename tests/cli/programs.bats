@@ -52,6 +52,8 @@ behaves() {
 @test "waits for all children" { behaves 'processes waitall' 4 4 burn_parent burn_child; }
 @test "waits for all children, also those without a signal" { behaves 'processes waitall_wall' 4 4 burn_parent burn_child; }
 @test "unshare(CLONE_NEWUSER)" { behaves 'processes unshare' 1 1 burn_parent burn_child; }
+@test "a pid namespace" { behaves 'processes pid_namespace' 2 2 burn_parent burn_child; }
+@test "fork, vfork and posix_spawn in threads" { behaves 'processes threads' 4 4 burn_parent burn_child; }
 @test "setuid" { behaves 'processes setuid' 1 1 burn_parent burn_child; }
 
 @test "returns from main" { behaves 'endings return' 1 1 burn_main; }
@@ -106,6 +108,18 @@ behaves() {
     has_samples folded 800 'work_reader$'
 }
 @test "threads of threads" { behaves 'threads nested' 1 1 work_writer work_cleaner; }
+@test "threads on the smallest of stacks" { behaves 'threads smallest' 1 1 work_reader work_writer work_cleaner work_keeper; }
+# ends HOW: work in all that runs at a thread's end, where the start routine's frame is gone: below libc's own
+ends() {
+    behaves "thread_ends $1" 1 1 'work_thread.*' 'work_in_cleanup.*' 'work_in_object.*' 'work_in_key.*'
+    for function in work_in_object work_in_key; do
+        has_samples folded 200 "^[^[].*;$function"
+    done
+}
+
+@test "a thread's cleanup and destructors work" { ends returns; }
+@test "the same of one that is cancelled where it allows it" { ends cancelled; }
+@test "the same of one that is cancelled wherever it is" { ends cancelled_anywhere; }
 @test "threads that still run at the end, on small stacks" { behaves 'threads detached' 1 1 work_keeper; }
 
 @test "counts its descriptors" { behaves 'descriptors list' 1 1 work; }
@@ -158,6 +172,7 @@ on_stack() {
 @test "a thread on a stack given to it" { on_stack given '(^|;)thread_root;work_inside$'; }
 @test "stacks deeper than what is recorded" { on_stack deep '^(main;run_deep;(descend;)+)?\[truncated\];(descend;)+work_inside$'; }
 @test "a stack of several MiB" { on_stack wide '(^|;)main;run_wide;work_inside$'; }
+@test "stacks overflow, and the program goes on" { behaves 'stacks overflow' 1 1 work_main work_inside; }
 @test "code without a file" { on_stack jit '(^|;)(main;run_jit;)?[^;]*(anon|unknown|0x)[^;]*$'; }
 @test "code without a file that grows" {
     behaves 'stacks jit_grows' 1 1 work_main

@@ -1,8 +1,9 @@
 /* Makes other processes, in the way its first argument names, and prints what it saw of them; both
  * sides use CPU for the seconds that the second argument gives (default 0.3).
- * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls */
+ * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -127,6 +128,53 @@ static int run_popen(void)
     return 0;
 }
 
+/* Each in a thread of its own: in its own way makes a child, works, waits. */
+static void *fork_in_thread(void *status)
+{
+    pid_t child = fork_child(15);
+    burn_parent(seconds);
+    waitpid(child, status, 0);
+    return NULL;
+}
+
+static void *vfork_in_thread(void *status)
+{
+    char **arguments = child_arguments();
+    pid_t child = vfork();
+    if (child == 0) {
+        execv(self, arguments);
+        _exit(99);
+    }
+    burn_parent(seconds);
+    waitpid(child, status, 0);
+    return NULL;
+}
+
+static void *spawn_in_thread(void *status)
+{
+    pid_t child = -1;
+    posix_spawn(&child, self, NULL, NULL, child_arguments(), environ);
+    burn_parent(seconds);
+    waitpid(child, status, 0);
+    return NULL;
+}
+
+static int run_threads(void)
+{
+    void *(*const roots[])(void *) = {fork_in_thread, vfork_in_thread, spawn_in_thread};
+    pthread_t threads[3];
+    int status[3] = {-1, -1, -1};
+    for (int i = 0; i < 3; i++)
+        if (pthread_create(&threads[i], NULL, roots[i], &status[i]))
+            return 1;
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    print_status("fork in a thread", 0, status[0]);
+    print_status("vfork in a thread", 0, status[1]);
+    print_status("posix_spawn in a thread", 0, status[2]);
+    return 0;
+}
+
 /* A daemon by two forks; it ends when it closes the pipe, and nobody waits for it. */
 static int run_daemon(void)
 {
@@ -191,6 +239,24 @@ static int run_unshare(void)
     return 0;
 }
 
+/* The child is the first process of its namespace. */
+static int run_pid_namespace(void)
+{
+    int result = unshare(CLONE_NEWUSER | CLONE_NEWPID);
+    printf("unshare: %s\n", result ? strerror(errno) : "done");
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!result)
+            printf("pid %d\n", (int)getpid());
+        burn_child(seconds);
+        exit(16);
+    }
+    burn_parent(seconds);
+    print_wait("fork", child);
+    return 0;
+}
+
 static int run_setuid(void)
 {
     burn_parent(seconds);
@@ -211,6 +277,7 @@ static const struct {
     {"popen", run_popen},     {"daemon", run_daemon},
     {"waitall", run_waitall}, {"waitall_wall", run_waitall_wall},
     {"unshare", run_unshare}, {"setuid", run_setuid},
+    {"threads", run_threads}, {"pid_namespace", run_pid_namespace},
 };
 
 int main(int argc, char **argv)

@@ -1,16 +1,18 @@
 /* Works on stacks that are not a thread's own, or unusual, as the first argument says: `altstack` in a
  * handler on the alternate stack, `coroutine` on stacks that are unmapped as soon as they are left,
  * `given` on a stack given to pthread_create, `deep` below 5,000 frames, `wide` below 6 MiB of locals,
- * `jit` in code without a file, `jit_grows` in more and more of it. The second argument gives seconds of
- * CPU (default 0.3).
- * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
+ * `overflow` after stacks that overflowed, `jit` in code without a file, `jit_grows` in more and more of it.
+ * The second argument gives seconds of CPU (default 0.3). flags: -fno-omit-frame-pointer
+ * -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <ucontext.h>
 
 enum { STACK_SIZE = 256 * 1024 };
@@ -123,6 +125,54 @@ static int run_wide(void)
     return 0;
 }
 
+static __thread sigjmp_buf before_overflow;
+
+static void on_overflow(int number)
+{
+    siglongjmp(before_overflow, number);
+}
+
+static __attribute__((noinline)) int overflow(volatile char *above)
+{
+    volatile char room[256];
+    room[0] = above ? (char)(above[0] + 1) : 1;
+    return burn_sink ? overflow(room) + room[0] : 0; /* it has worked */
+}
+
+/* Works, overflows its stack, handles that on an alternate one, and goes on. */
+static void *overflow_root(void *work)
+{
+    stack_t stack = {.ss_sp = map_stack(), .ss_size = STACK_SIZE};
+    int count = 0;
+    sigaltstack(&stack, NULL);
+    for (volatile int i = 0; i < 20; i++) {
+        ((void (*)(double))work)(budget_seconds / 20);
+        if (!sigsetjmp(before_overflow, 1))
+            overflow(NULL);
+        count++;
+    }
+    printf("overflowed %d times\n", count);
+    return NULL;
+}
+
+static int run_overflow(void)
+{
+    struct rlimit limit = {8 << 20, RLIM_INFINITY};
+    struct sigaction action = {.sa_handler = on_overflow, .sa_flags = SA_ONSTACK};
+    pthread_attr_t attributes;
+    pthread_t thread;
+    getrlimit(RLIMIT_STACK, &limit);
+    limit.rlim_cur = 8 << 20;
+    setrlimit(RLIMIT_STACK, &limit);
+    sigaction(SIGSEGV, &action, NULL);
+    overflow_root(work_main);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 65536);
+    if (!pthread_create(&thread, &attributes, overflow_root, work_inside))
+        pthread_join(thread, NULL);
+    return 0;
+}
+
 /* mov $50000000,%ecx; 1: dec %ecx; jnz 1b; ret */
 static const unsigned char code[] = {0xb9, 0x80, 0xf0, 0xfa, 0x02, 0xff, 0xc9, 0x75, 0xfc, 0xc3};
 
@@ -176,7 +226,7 @@ static const struct {
 } cases[] = {
     {"altstack", run_altstack},   {"coroutine", run_coroutine}, {"given", run_given},
     {"deep", run_deep},           {"wide", run_wide},           {"jit", run_jit},
-    {"jit_grows", run_jit_grows},
+    {"jit_grows", run_jit_grows}, {"overflow", run_overflow},
 };
 
 int main(int argc, char **argv)

@@ -1,9 +1,11 @@
 /* Threads, as the first argument says: `named` runs four that name themselves, each in a function of
  * its own; `short` runs forty one after the other, too short for a timer alone; `nested` has threads
- * that make threads; `detached` leaves them running at the end of main; `space` prints the most KiB of
- * address space that eight had. The second argument gives the seconds of CPU of each (default 0.3).
- * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
+ * that make threads; `smallest` runs four at a time on stacks as small as they may be; `detached` leaves them
+ * running at the end of main; `space` prints the most KiB of address space that eight had. The second
+ * argument gives the seconds of CPU of each (default 0.3). flags: -fno-omit-frame-pointer
+ * -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +63,25 @@ static int run_short(void)
         done += !pthread_create(&thread, NULL, thread_root, &workers[0]) && !pthread_join(thread, NULL);
     }
     printf("%d short threads\n", done);
+    return 0;
+}
+
+static int run_smallest(void)
+{
+    pthread_attr_t attributes;
+    pthread_t threads[WORKERS];
+    int done = 0;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN);
+    seconds /= 10;
+    for (int round = 0; round < 10; round++) {
+        int made = 0;
+        while (made < WORKERS && !pthread_create(&threads[made], &attributes, thread_root, &workers[made]))
+            made++;
+        while (made)
+            done += !pthread_join(threads[--made], NULL);
+    }
+    printf("%d threads\n", done);
     return 0;
 }
 
@@ -124,11 +145,8 @@ static int run_space(void)
 static const struct {
     const char *name;
     int (*run)(void);
-} cases[] = {{"named", run_named},
-             {"short", run_short},
-             {"nested", run_nested},
-             {"detached", run_detached},
-             {"space", run_space}};
+} cases[] = {{"named", run_named},       {"short", run_short},       {"nested", run_nested},
+             {"smallest", run_smallest}, {"detached", run_detached}, {"space", run_space}};
 
 int main(int argc, char **argv)
 {
