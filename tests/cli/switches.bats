@@ -3,6 +3,11 @@
 
 load helper
 
+setup_file() {
+    hpprof_setup
+    go_pprof_setup
+}
+
 setup() { hpprof_setup; }
 
 @test "the kill switch: nothing is profiled, nothing is moved, one system call asks for it" {
@@ -71,7 +76,7 @@ times() { profile_message "$1" | profile_labels time | sort -un; }
     grep -x 'string_table: "seconds"' message
 }
 
-@test "HPPROF_FLUSH: what is there when the writer is killed is what was flushed" {
+@test "HPPROF_FLUSH=600: between the first samples and the end nothing is appended" {
     agent HPPROF_FREQ=997 HPPROF_FLUSH=600 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/endings" return 2 >out 3>&- &
     program=$!
     for _ in {1..600}; do
@@ -83,6 +88,69 @@ times() { profile_message "$1" | profile_labels time | sort -un; }
     [ "$(stat -c %s x.pb)" -eq "$size" ]
     wait "$program" || true
     check "$(stat -c %s x.pb)" '>' "$size"
+}
+
+# its_writer: the process that holds x.pb, once it alone does and SAMPLES are in it
+its_writer() {
+    local found
+    for _ in {1..600}; do
+        found=$(find /proc/[0-9]*/fd -lname "$PWD/x.pb" 2>/dev/null | cut -d/ -f3)
+        if [ "$(wc -w <<<"$found")" -eq 1 ] && has_samples <(profile_folded x.pb) "$1" >/dev/null; then
+            [ "$(cat "/proc/$found/comm")" = hpprof-writer ]
+            echo "$found"
+            return
+        fi
+        sleep 0.05
+    done
+    return 1
+}
+
+@test "the writer is killed: what was flushed is there, the program does not notice" {
+    agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/endings" last_thread 2 >out 2>err 3>&- &
+    program=$!
+    writer=$(its_writer 400)
+    kill -KILL "$writer"
+    cp x.pb flushed.pb
+    wait "$program" # with status 0
+    [ "$(cat out)" = $'before the end\nlast thread returns' ]
+    [ "$(wc -l <err)" -eq 1 ]
+    grep -F "hpprof: cannot write $PWD/x.pb: the writer was killed" err
+    same flushed.pb x.pb
+    has_samples <(profile_folded x.pb) 400 burn_main
+    hpprof report x.pb | grep -x 'Not finished: 1 of 1 processes still ran, or their writer was killed.'
+}
+
+# killed_together PID: that program and the writer of its x.pb, as when their control group is killed: what was used in one
+# interval of flushes (1 s) is missing at most, but for half a second that the writer may come late
+killed_together() {
+    local used
+    its_writer 1500 >writer
+    kill -STOP "$1"
+    used=$(awk -v hertz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) / hertz }' "/proc/$1/stat")
+    kill -KILL "$1" "$(cat writer)" 2>/dev/null || true # a namespace's first process takes its writer along
+    hpprof report --json x.pb >x.json
+    jq -c '.cpu, .total_ns' x.json
+    check "$(jq .total_ns x.json)" '>=' "$(awk "BEGIN { print ($used - 1.5) * 1e9 }")" "used $used s"
+    check "$(jq .torn_bytes x.json)" '==' 0
+    go_pprof -top x.pb 2>err | grep spin
+}
+
+@test "program and writer are killed together: an interval is missing at most, and the file can be read" {
+    HPPROF_FREQ=997 HPPROF_OUT=$PWD/x.pb LD_PRELOAD=$AGENT "$PROGRAMS/endless" >out 3>&- &
+    killed_together $!
+    wait
+}
+
+@test "a pid namespace whose first process is killed: the same" {
+    unshare -Urpf true || skip "cannot make a pid namespace"
+    unshare -Urpf --kill-child env HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" LD_PRELOAD="$AGENT" "$PROGRAMS/endless" >out 3>&- &
+    outer=$!
+    for _ in {1..600}; do
+        inner=$(pgrep -P "$outer" -x endless) && break
+        sleep 0.05
+    done
+    killed_together "$inner"
+    wait
 }
 
 @test "HPPROF_FLUSH: a bad value gets one clear line" {
