@@ -143,6 +143,10 @@ uint32_t hpp_account_late(const struct hpp_slot *slot, const ucontext_t *context
         return weight;
     ends_call = hpp_arch_ends_call(context);
     bound = periods(ends_call ? 2 * the_tick : LATEST_NS) + 2 * (slot->multiplier - 1);
+    /* we block it around a fork, which took so long itself */
+    if (hpp_sampler.agent && hpp_arch_pc(context) >= hpp_sampler.agent->start &&
+        hpp_arch_pc(context) < hpp_sampler.agent->end)
+        return weight;
     /* a call that took so long itself is the right place */
     if (weight <= bound || (ends_call && !hpp_arch_call_unblocks(context)))
         return weight;

@@ -49,6 +49,25 @@ static struct hpp_ring *find_ring(const struct hpp_slot *slot, uint64_t **record
     return NULL;
 }
 
+/* A signal that was held back while the agent's own code ran, as around a fork, comes there: the sample is of
+ * the call that led there. Returns how many of the COUNT frames are left. */
+static unsigned leave_own_code(uint64_t *frames, unsigned count)
+{
+    const struct hpp_segment *own = hpp_sampler.agent;
+    unsigned first = 0;
+
+    if (!own || frames[0] < own->start || frames[0] >= own->end)
+        return count;
+    while (first < count && frames[first] > own->start && frames[first] <= own->end)
+        first++;
+    if (!first || first == count || frames[first] == HPP_WALK_GAP)
+        return count; /* a thread that begins: nothing of the program's is there yet */
+    for (unsigned i = first; i < count; i++)
+        frames[i - first] = frames[i];
+    frames[0]--; /* in the call, not behind it */
+    return count - first;
+}
+
 /* Writes the sample into a ring. */
 static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32_t weight)
 {
@@ -85,6 +104,7 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
     (hpp_sampler.libunwind ? hpp_walk_libunwind : hpp_walk_frames)(&walk, record + HPP_RECORD_WORDS,
                                                                    hpp_sampler.depth, &result);
     SECOND_OPINION(&walk, record + HPP_RECORD_WORDS, &result, context);
+    result.count = leave_own_code(record + HPP_RECORD_WORDS, result.count);
     record[0] = HPP_RECORD(result.count, result.end, weight) | HPP_RECORD_AT(epoch) |
                 (result.untold ? HPP_RECORD_UNTOLD : 0);
     record[1] = result.stop;

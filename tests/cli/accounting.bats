@@ -77,6 +77,15 @@ adds_up() {
     check "$(part blocked_ns)" '<=' "$((used / 20))"
 }
 
+@test "forks: the signal that waited is a sample of the program's call, and no blocked section" {
+    run_it forks 300 64 HPPROF_FREQ=997
+    adds_up
+    profile_folded x.pb | tee folded
+    check "$(folded_weight '^main;.*fork' <folded)" '>' 0
+    lacks folded 'hpp_'
+    check "$(part blocked_ns)" '<=' "$((used / 20))"
+}
+
 @test "killed: what was used by then" {
     agent HPPROF_OUT=x.pb HPPROF_FREQ=997 "$PROGRAMS/endings" kill 0.4 || true
     wait_profiles . 1

@@ -2,9 +2,9 @@
  * accounting CASE THREADS MS: `main` works in main; `in_turn`, `at_once`: threads that work MS each, one
  * after the other or all at once; `blocked`: such that block all signals; `born_blocked`: threads of a thread
  * that has all blocked; `section`: main works MS with all blocked, and then THREADS times as long; `call`:
- * one system call of that order; `foreign`: while such a born_blocked thread works the process sends itself
- * SIGPROF, THREADS times, and main waits for it. flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls
- * -pthread */
+ * one system call of that order; `forks`: THREADS children of a process of so many MiB; `foreign`: while such
+ * a born_blocked thread works the process sends itself SIGPROF, THREADS times, and main waits for it. flags:
+ * -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <pthread.h>
 #include <signal.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static double amount;
@@ -74,6 +75,21 @@ static void call(int count)
         munmap(memory, size);
 }
 
+/* Of a process with as many MiB as the amount is ms: it takes the kernel a while to copy the page tables. */
+static void forks(int count)
+{
+    size_t size = (size_t)(amount * 1000) << 20;
+    char *memory = malloc(size);
+    memset(memory, 1, size);
+    for (int i = 0; i < count; i++) {
+        pid_t child = fork();
+        if (!child)
+            _exit(0);
+        waitpid(child, NULL, 0);
+    }
+    free(memory);
+}
+
 static void on_signal(int number)
 {
     (void)number;
@@ -117,6 +133,8 @@ int main(int argc, char **argv)
         section(count);
     else if (!strcmp(name, "call"))
         call(count);
+    else if (!strcmp(name, "forks"))
+        forks(count);
     else if (!strcmp(name, "foreign"))
         foreign(count);
     else
