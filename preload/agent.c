@@ -171,17 +171,21 @@ static int look_around(char **arguments)
     return 0;
 }
 
-static void tell_no_images(int error)
+/* Whether ERROR is one, for which the program runs without a profile: the first process says so. */
+static int fails(const char *what, int error)
 {
     char line[128];
     struct hpp_text text = HPP_TEXT(line);
 
-    if (agent.options.first)
-        return; /* the first process has said it */
-    hpp_text_put(&text, "hpprof: no profile: /proc/self/maps: ");
+    if (!error || agent.options.first)
+        return error;
+    hpp_text_put(&text, "hpprof: no profile: ");
+    hpp_text_put(&text, what);
+    hpp_text_put(&text, ": ");
     hpp_text_put(&text, hpp_text_error(error));
     hpp_text_put(&text, "\n");
     hpp_tell(&text);
+    return error;
 }
 
 /* Sampling of the main thread, on the stack that ends with the kernel's strings. */
@@ -299,8 +303,6 @@ static int is_switched_off(char **environment)
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
-    int error;
-
     (void)argc;
     if (getauxval(AT_SECURE) || hpp_arch_is_valgrind() || is_second_copy() || is_switched_off(environment))
         return;
@@ -308,14 +310,11 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     hpp_agent_options_read(environment, &agent.options);
     agent.arena.at = agent.memory;
     agent.arena.end = agent.memory + sizeof agent.memory;
-    if (keep_options() || hpp_sampler_init(agent.options.memory))
+    if (fails("memory for samples", keep_options() ? -ENOMEM : hpp_sampler_init(agent.options.memory)))
         return;
     agent.remap.arena = &agent.arena;
-    error = look_around(argv);
-    if (error) {
-        tell_no_images(error);
+    if (fails("/proc/self/maps", look_around(argv)))
         return;
-    }
     if (!hpp_text_matches(agent.options.programs, agent.program))
         return;
     hpp_source_choose(&agent.options);
@@ -330,10 +329,12 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     hpp_accounts_begin(hpp_exec_mark_take(environment));
     if (!agent.options.start)
         hpp_pause_from_start();
-    if (start_writer(agent.options.first, 0))
+    if (fails("memory for the writer", start_writer(agent.options.first, 0)))
         return;
     tell_descendants();
-    if (hpp_handler_install() || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child))
+    if (fails("the handler of SIGPROF", hpp_handler_install()) ||
+        fails("memory for fork's functions",
+              -pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child)))
         return;
     hpp_sandbox_begin(hpp_sampler.pid);
     agent.started = 1;

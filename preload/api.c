@@ -54,6 +54,9 @@ __attribute__((visibility("default"))) const struct hpprof_api hpprof_api = {
 
 /* ---- the signal --------------------------------------------------------------------------------------- */
 
+static int the_signal;
+static struct hpp_kernel_sigaction the_program_action;
+
 static void toggle(int number)
 {
     (void)number;
@@ -65,12 +68,26 @@ static void toggle(int number)
         hpp_pause();
 }
 
+int hpp_api_toggle_signal(void)
+{
+    return the_signal;
+}
+
+void hpp_api_toggle_action(const struct hpp_kernel_sigaction *new, struct hpp_kernel_sigaction *old)
+{
+    struct hpp_kernel_sigaction before = the_program_action;
+
+    if (new)
+        the_program_action = *new;
+    *old = before;
+}
+
 void hpp_api_toggle_by(int number)
 {
     struct hpp_kernel_sigaction action = {.handler = (void *)toggle,
                                           .flags = SA_RESTART | SA_ONSTACK | HPP_ARCH_SA_RESTORER,
                                           .restorer = hpp_arch_sigreturn,
                                           .mask = UINT64_MAX};
-    if (number)
-        hpp_sys_sigaction(number, &action, NULL);
+    if (number && !hpp_sys_sigaction(number, &action, &the_program_action))
+        the_signal = number;
 }

@@ -1,13 +1,16 @@
-/* sigaction, signal and their kin, sigwait and its kin, sigaltstack: SIGPROF is ours in the kernel's table
- * and the program's in what it sees. Runs on the target's threads, in place of the real functions. */
+/* sigaction, signal and their kin, sigwait and its kin, signalfd, sigaltstack: SIGPROF, and the signal that
+ * stops and starts sampling, are ours in the kernel's table and the program's in what it sees. Runs on the
+ * target's threads, in place of the real functions. */
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/auxv.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
 #include "common/sys.h"
 #include "preload/agent.h"
+#include "preload/api.h"
 #include "preload/interpose.h"
 #include "profiler/accounts.h"
 #include "profiler/handler.h"
@@ -80,8 +83,14 @@ static int program_sigaction(int number, const struct sigaction *new, struct sig
 /* ---- sigaction and its kin ------------------------------------------------------------------------------
  */
 
-/* sigaction for SIGPROF: the program's disposition is kept beside ours. */
-static int keep_action(const struct sigaction *new, struct sigaction *old)
+/* Whether the program's disposition of it is kept beside ours. */
+static int is_kept(int number)
+{
+    return (number == SIGPROF || (number && number == hpp_api_toggle_signal())) && hpp_agent_is_active();
+}
+
+/* sigaction for such a signal. */
+static int keep_action(int number, const struct sigaction *new, struct sigaction *old)
 {
     struct hpp_kernel_sigaction action = {0}, before;
 
@@ -91,7 +100,10 @@ static int keep_action(const struct sigaction *new, struct sigaction *old)
         action.restorer = hpp_arch_sigreturn;
         action.mask = *(const uint64_t *)&new->sa_mask; /* libc's set begins with the kernel's */
     }
-    hpp_handler_program_action(new ? &action : NULL, &before);
+    if (number == SIGPROF)
+        hpp_handler_program_action(new ? &action : NULL, &before);
+    else
+        hpp_api_toggle_action(new ? &action : NULL, &before);
     if (old) {
         *old = (struct sigaction){0};
         old->sa_handler = (sighandler_t)before.handler;
@@ -103,24 +115,24 @@ static int keep_action(const struct sigaction *new, struct sigaction *old)
 
 EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *old)
 {
-    if (number == SIGPROF && hpp_agent_is_active())
-        return keep_action(new, old);
+    if (is_kept(number))
+        return keep_action(number, new, old);
     return program_sigaction(number, new, old);
 }
 
 /* signal and its kin differ in the flags they imply. */
-static sighandler_t keep_handler(sighandler_t handler, int flags)
+static sighandler_t keep_handler(int number, sighandler_t handler, int flags)
 {
     struct sigaction new = {.sa_handler = handler, .sa_flags = flags}, old;
 
-    keep_action(&new, &old);
+    keep_action(number, &new, &old);
     return old.sa_handler;
 }
 
 EXPORT sighandler_t signal(int number, sighandler_t handler)
 {
-    if (number == SIGPROF && handler != SIG_ERR && hpp_agent_is_active())
-        return keep_handler(handler, SA_RESTART);
+    if (handler != SIG_ERR && is_kept(number))
+        return keep_handler(number, handler, SA_RESTART);
     return REAL(signal)(number, handler);
 }
 
@@ -133,8 +145,8 @@ EXPORT sighandler_t bsd_signal(int number, sighandler_t handler)
 sighandler_t __sysv_signal(int number, sighandler_t handler);
 EXPORT sighandler_t __sysv_signal(int number, sighandler_t handler)
 {
-    if (number == SIGPROF && handler != SIG_ERR && hpp_agent_is_active())
-        return keep_handler(handler, SA_RESETHAND | SA_NODEFER);
+    if (handler != SIG_ERR && is_kept(number))
+        return keep_handler(number, handler, SA_RESETHAND | SA_NODEFER);
     return REAL(__sysv_signal)(number, handler);
 }
 
@@ -157,8 +169,8 @@ EXPORT int __sigaction(int number, const struct sigaction *new, struct sigaction
 
 EXPORT int sigignore(int number)
 {
-    if (number == SIGPROF && hpp_agent_is_active())
-        return keep_handler(SIG_IGN, 0), 0;
+    if (is_kept(number))
+        return keep_handler(number, SIG_IGN, 0), 0;
     return REAL(sigignore)(number);
 }
 
@@ -166,11 +178,11 @@ EXPORT int siginterrupt(int number, int interrupts)
 {
     struct sigaction action;
 
-    if (number != SIGPROF || !hpp_agent_is_active())
+    if (!is_kept(number))
         return REAL(siginterrupt)(number, interrupts);
-    keep_action(NULL, &action);
+    keep_action(number, NULL, &action);
     action.sa_flags = interrupts ? action.sa_flags & ~SA_RESTART : action.sa_flags | SA_RESTART;
-    return keep_action(&action, NULL);
+    return keep_action(number, &action, NULL);
 }
 
 EXPORT sighandler_t sigset(int number, sighandler_t handler)
@@ -178,16 +190,16 @@ EXPORT sighandler_t sigset(int number, sighandler_t handler)
     sigset_t set, before;
     struct sigaction old;
 
-    if (number != SIGPROF || handler == SIG_ERR || !hpp_agent_is_active())
+    if (handler == SIG_ERR || !is_kept(number))
         return REAL(sigset)(number, handler);
     if (handler == SIG_HOLD)
-        keep_action(NULL, &old);
+        keep_action(number, NULL, &old);
     else
-        old.sa_handler = keep_handler(handler, 0);
+        old.sa_handler = keep_handler(number, handler, 0);
     sigemptyset(&set);
-    sigaddset(&set, SIGPROF);
+    sigaddset(&set, number);
     sigprocmask(handler == SIG_HOLD ? SIG_BLOCK : SIG_UNBLOCK, &set, &before);
-    return sigismember(&before, SIGPROF) ? SIG_HOLD : old.sa_handler;
+    return sigismember(&before, number) ? SIG_HOLD : old.sa_handler;
 }
 
 #pragma GCC diagnostic pop
@@ -257,6 +269,19 @@ EXPORT int sigwait(const sigset_t *set, int *number)
     errno = saved; /* sigwait tells errors by its result alone */
     *number = taken;
     return 0;
+}
+
+/* A descriptor cannot tell ours from the program's: it gets none of them. */
+EXPORT int signalfd(int fd, const sigset_t *set, int flags)
+{
+    sigset_t without;
+
+    if (hpp_agent_is_active()) {
+        without = *set;
+        sigdelset(&without, SIGPROF);
+        set = &without;
+    }
+    return REAL(signalfd)(fd, set, flags);
 }
 
 /* ---- alternate stacks ---------------------------------------------------------------------------------- */

@@ -156,6 +156,16 @@ label_share() {
     grep -F 'HPPROF_TOGGLE_SIGNAL=SEGV is not allowed' err
 }
 
+@test "HPPROF_TOGGLE_SIGNAL stays ours when the program installs a handler for it, which it is told" {
+    "$PROGRAMS/signals" own_usr2 0.02 >plain
+    agent HPPROF_TOGGLE_SIGNAL=USR2 HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/signals" own_usr2 0.4 >out 2>err
+    same plain out
+    [ "$(cat err)" = "handled 0" ]
+    profile_folded x.pb >folded
+    has_samples folded 600 # two thirds
+    check "$(folded_weight work <folded)" '<=' 1000
+}
+
 @test "flush: all samples so far are in the file" {
     agent HPPROF_FLUSH=600 HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/api" flush >out
     grep -x 'flush 0' out

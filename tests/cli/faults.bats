@@ -115,6 +115,18 @@ limited() {
     grep -x '4 threads returned what they should' out
 }
 
+@test "hardly any address space: a profile, or a line that says why there is none" {
+    local size
+    for size in 4000 6000 8000 12000 20000; do
+        (ulimit -v $size && "$PROGRAMS/endings" return 0.02) >plain 2>&1 || continue
+        rm -f x.pb
+        (ulimit -v $size && exec env LD_PRELOAD="$AGENT" HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" \
+            "$PROGRAMS/endings" return 0.2) >out 2>err
+        same plain out
+        [ -e x.pb ] || grep '^hpprof: no profile: ' err
+    done
+}
+
 @test "limits: address space, descriptors, pending signals, locked memory" {
     limited -v 60000
     limited -v 100000

@@ -149,6 +149,7 @@ ends() {
     # nothing is told twice of 1.6 s
     check "$(profile_told "$(find profiles -name '*.pb')")" '<=' 1750
 }
+@test "a signalfd for all signals does not see ours" { behaves 'signals signalfd' 1 1 work; }
 @test "a signal stack" { behaves 'signals altstack' 1 1 work; }
 @test "a signal stack too small for more than one signal" { behaves 'signals small_altstack' 1 1 work; }
 @test "handlers that work on a signal stack with no room for ours: that time is counted when they return" {

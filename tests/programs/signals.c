@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -227,6 +228,43 @@ static int run_sigwait_all(void)
     return 0;
 }
 
+static int run_signalfd(void)
+{
+    struct signalfd_siginfo info;
+    sigset_t all;
+    int fd, taken = 0;
+
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    fd = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
+    for (int i = 0; i < 4; i++) {
+        work(budget_seconds / 4);
+        kill(getpid(), SIGUSR1);
+        while (read(fd, &info, sizeof(info)) == sizeof(info))
+            printf("%d: signal %u\n", taken++, info.ssi_signo);
+    }
+    sigprocmask(SIG_UNBLOCK, &all, NULL);
+    work(budget_seconds);
+    return 0;
+}
+
+static int run_own_usr2(void)
+{
+    struct sigaction seen;
+    void (*before)(int) = signal(SIGUSR2, on_signal);
+
+    printf("SIGUSR2 was %s\n", before == SIG_DFL ? "default" : "not default");
+    work(budget_seconds);
+    raise(SIGUSR2);
+    work(budget_seconds);
+    raise(SIGUSR2);
+    work(budget_seconds);
+    sigaction(SIGUSR2, NULL, &seen);
+    printf("its own handler stands: %d\n", seen.sa_handler == on_signal);
+    fprintf(stderr, "handled %d\n", (int)caught);
+    return 0;
+}
+
 static int run_altstack(void)
 {
     stack_t stack = {.ss_size = (size_t)sysconf(_SC_MINSIGSTKSZ) + 16384};
@@ -323,6 +361,8 @@ static const struct {
     {"blocked", run_blocked},
     {"sigwait", run_sigwait},
     {"sigwait_all", run_sigwait_all},
+    {"signalfd", run_signalfd},
+    {"own_usr2", run_own_usr2},
     {"altstack", run_altstack},
     {"small_altstack", run_small_altstack},
     {"tight_altstack", run_tight_altstack},
