@@ -110,20 +110,30 @@ static void resume(struct task *task, int signal)
 
 /* ---- stops ----------------------------------------------------------------------------------------- */
 
-/* A timer of the agent's: remembered for the thread that it is for. */
+/* A timer of the agent's. */
 static void note_timer(struct task *task, uint64_t event)
 {
     uint64_t words[3] = {0};
-    pid_t tid;
 
     if (!deliver_read(task, event, words, sizeof words))
         return;
-    tid = (pid_t)words[2];
     if ((int)words[1] == SIGPROF && words[1] >> 32 == KERNEL_SIGEV_THREAD_ID && words[0] >> 48 == MARK) {
-        task_of(tid)->value = words[0];
-        count.timers++;
-        count.others += tid != task->tid;
+        task->made = words[0];
+        task->made_for = (pid_t)words[2];
     }
+}
+
+/* It is set: from now on signals may come to the thread that it is for. */
+static void note_set(struct task *task)
+{
+    uint64_t value = task->made;
+
+    if (!value)
+        return;
+    task->made = 0;
+    count.timers++;
+    count.others += task->made_for != task->tid;
+    task_of(task->made_for)->value = value;
 }
 
 static void at_entry(struct task *task, const struct __ptrace_syscall_info *call)
@@ -149,6 +159,8 @@ static void at_exit_of_call(struct task *task, const struct __ptrace_syscall_inf
         task->in_handler = 0;
     if (task->call == SYS_timer_create && !call->exit.is_error)
         note_timer(task, task->event);
+    if (task->call == SYS_timer_settime && !call->exit.is_error)
+        note_set(task);
     if (task->skipped) {
         task->skipped = 0;
         task->again = 1;

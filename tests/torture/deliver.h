@@ -15,6 +15,8 @@ struct task {
     pid_t tid; /* 0: no task */
     pid_t tgid;
     uint64_t value; /* of its timer; 0: it has had none yet */
+    uint64_t made;  /* the value of a timer that it has made, and not set yet; 0: none */
+    pid_t made_for;
     uint64_t call;  /* the last system call */
     uint64_t event; /* its second argument */
     int in_call;
