@@ -137,8 +137,9 @@ killed_together() {
 
 @test "program and writer are killed together: an interval is missing at most, and the file can be read" {
     HPPROF_FREQ=997 HPPROF_OUT=$PWD/x.pb LD_PRELOAD=$AGENT "$PROGRAMS/endless" >out 3>&- &
-    killed_together $!
-    wait
+    program=$!
+    killed_together "$program"
+    wait "$program" || true
 }
 
 @test "a pid namespace whose first process is killed: the same" {
@@ -150,7 +151,7 @@ killed_together() {
         sleep 0.05
     done
     killed_together "$inner"
-    wait
+    wait "$outer" || true
 }
 
 @test "HPPROF_FLUSH: a bad value gets one clear line" {
