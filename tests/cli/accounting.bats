@@ -123,9 +123,9 @@ adds_up() {
         chain=(bash -c 'for ((i = 0; i < 100000; i++)); do :; done; exec bash -c "$0"' \
             "for ((i = 0; i < 100000; i++)); do :; done; exec env '$PROGRAMS/accounting' main 1 300")
         if [ $how = record ]; then
-            hpprof record -o x.pb -- "${chain[@]}" >out
+            hpprof record -F 997 -o x.pb -- "${chain[@]}" >out
         else
-            agent HPPROF_OUT="$PWD/x.pb" "${chain[@]}" >out
+            agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "${chain[@]}" >out
             hpprof merge -o all.pb x.pb x.d/*.pb
             mv all.pb x.pb
         fi
