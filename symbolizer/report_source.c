@@ -65,7 +65,8 @@ static void print_missed(FILE *out, const struct hpp_profile *profile)
 
     if (counted > signalled)
         fprintf(out,
-                "Counted, but not sampled: %.1f%% (in the kernel, or too quickly one after the other).\n",
+                "Counted, but not sampled: %.1f%% (in the kernel, with SIGPROF\nblocked, or too quickly one "
+                "after the other).\n",
                 100 * (double)(counted - signalled) / (double)counted);
 }
 
