@@ -6,7 +6,7 @@
  * The thread sends itself the signals, at a known depth, whole stacks by frame pointer, to each handler in
  * turn. Others' libraries are loaded and started at 1 Hz, and their timers taken away; what they write goes
  * to FOLDER. */
-#include "bench/self_signal.h"
+#include "bench/self_batch.h"
 #include "bench/statistics.h"
 #include "bench/verdict.h"
 #include "profiler/walk.h"
@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <sys/time.h>
 
-enum { BATCH = 100, BATCHES = 20 };
+enum { BATCHES = 20 };
 enum way { EMPTY, AUTO, PIPE, LIBPROFILER, PPROF_RS, WAYS };
 
 /* As <gperftools/profiler.h> has it. */
@@ -29,7 +29,6 @@ struct profiler_state {
 static const char *const names[WAYS] = {"empty", "auto", "pipe", "libprofiler", "pprof-rs"};
 static struct hpp_kernel_sigaction actions[WAYS];
 static int there[WAYS] = {1, 1, 1};
-static unsigned records_good, records_bad;
 static void (*libprofiler_state)(struct profiler_state *);
 static int64_t (*pprof_rs_samples)(void);
 
@@ -78,37 +77,6 @@ static void load_pprof_rs(const char *path)
 }
 
 /* ---- measuring --------------------------------------------------------------------------------------- */
-
-/* Empties the ring and looks at what was in it. */
-static void drain(unsigned depth)
-{
-    struct hpp_ring *ring = hpp_sampler.rings[slot->home];
-    const uint64_t *record;
-
-    while ((record = hpp_ring_peek(ring))) {
-        int good = HPP_RECORD_FRAMES(*record) == depth && HPP_RECORD_END(*record) == HPP_WALK_ROOT;
-        good ? records_good++ : records_bad++;
-        hpp_ring_consume(ring, record);
-    }
-}
-
-/* Sends a batch with FRAMES frames below the root's. */
-static __attribute__((noinline)) void descend(unsigned frames)
-{
-    if (frames > 1)
-        descend(frames - 1);
-    else
-        send_signals(BATCH);
-    __asm__ volatile("");
-}
-
-/* The root: walks end at this function's frame, as in the agent at its function under main. */
-static ROOT void run_batch(unsigned depth)
-{
-    slot->root_fp = (uint64_t)__builtin_frame_address(0);
-    descend(depth);
-    __asm__ volatile("");
-}
 
 /* Nanoseconds a signal, handled in this way. */
 static double measure(enum way way, unsigned depth)

@@ -1,7 +1,7 @@
 /* Uses CPU for the seconds of the second argument (default 0.3), then ends in the way that the first
  * names.
  * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
-#include "burn.h"
+#include "counted.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -71,26 +71,10 @@ static void end_trap(void)
 }
 
 /* A sandbox that ends a process at any system call but read, write, sigreturn and exit. The clock is
- * such a call, so rounds are counted before. */
-static __attribute__((noinline)) void work_in_sandbox(uint64_t rounds)
-{
-    uint64_t value = burn_sink;
-    for (uint64_t i = 0; i < rounds; i++)
-        value = value * 3 + i;
-    burn_sink = value;
-}
-
-static uint64_t rounds_to_work(void)
-{
-    uint64_t rounds = 0;
-    for (double end = burn_clock() + seconds; burn_clock() < end; rounds += 100000)
-        work_in_sandbox(100000);
-    return rounds;
-}
-
+ * such a call, so rounds are counted before (counted.h). */
 static void end_strict(void)
 {
-    uint64_t rounds = rounds_to_work();
+    uint64_t rounds = rounds_to_work(seconds);
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
         printf("no sandbox\n");
     work_in_sandbox(rounds);
@@ -105,7 +89,7 @@ static void work_behind_filter(void)
     struct sock_filter filter[1 + 2 * ALLOWED + 1] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
     struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
-    uint64_t rounds = rounds_to_work();
+    uint64_t rounds = rounds_to_work(seconds);
     for (int i = 0; i < ALLOWED; i++) {
         filter[1 + 2 * i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], 0, 1);
         filter[2 + 2 * i] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);

@@ -3,7 +3,7 @@
  * does; its threads end, then it exits; `filter_soon` does so while its threads begin, `filter_exit` exits at
  * once. The second argument gives seconds of CPU (default 0.3). flags: -fno-omit-frame-pointer
  * -fno-optimize-sibling-calls -pthread */
-#include "burn.h"
+#include "counted.h"
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -110,23 +110,6 @@ static int run_handler(void)
 
 /* ---- seccomp ------------------------------------------------------------------------------------------- */
 
-/* The clock may not be asked any more: rounds are counted before. */
-static __attribute__((noinline)) void work_in_sandbox(uint64_t rounds)
-{
-    uint64_t value = burn_sink;
-    for (uint64_t i = 0; i < rounds; i++)
-        value = value * 3 + i;
-    burn_sink = value;
-}
-
-static uint64_t rounds_to_work(void)
-{
-    uint64_t rounds = 0;
-    for (double end = burn_clock() + seconds; burn_clock() < end; rounds += 100000)
-        work_in_sandbox(100000);
-    return rounds;
-}
-
 static pthread_barrier_t all_there;
 static int threads_wait;
 
@@ -168,7 +151,7 @@ static int run_filter_exit(void)
 
 static int run_filter_soon(void)
 {
-    uint64_t rounds = rounds_to_work();
+    uint64_t rounds = rounds_to_work(seconds);
     pthread_t threads[THREADS];
 
     printf("threads\n"); /* makes the buffer */
