@@ -167,8 +167,7 @@ static int had_slot(int tid, const struct hpp_slot *own)
     return 0;
 }
 
-/* Has a handler make the slot's timer. */
-static void post(struct hpp_slot *slot, uint64_t now)
+void hpp_adopt_post(struct hpp_slot *slot, uint64_t now)
 {
     for (unsigned i = 0; i < REMEMBERED; i++) {
         if (atomic_load(&the_requests[i]))
@@ -244,7 +243,7 @@ static void adopt(struct stranger *stranger, uint64_t now)
     if (has_slot(stranger->tid, slot)) { /* it began itself at this very moment */
         hpp_slot_end(slot);
     } else if (hpp_sampler.timer == HPP_TIMER_CPU) {
-        post(slot, now);
+        hpp_adopt_post(slot, now);
     } else {
         add_head(slot, used_by(slot->tid));
         atomic_store(&slot->state, HPP_SLOT_ACTIVE);

@@ -30,4 +30,8 @@ void hpp_adopt_after_fork(void);
  * again soon. Writer, at each drain. */
 int hpp_adopt_look(uint64_t now);
 
+/* Has a handler make a CPU timer for the claimed SLOT's thread, which did not begin with us. NOW: the
+ * monotonic clock. Writer. */
+void hpp_adopt_post(struct hpp_slot *slot, uint64_t now);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "common/sys.h"
 #include "common/text.h"
+#include "profiler/adopt.h"
 #include "profiler/sampler.h"
 #include "profiler/source.h"
 #include "profiler/writer.h"
@@ -234,14 +235,20 @@ static void pause_or_resume(void)
             HPP_SYSCALL(ioctl, fd, paused ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE, 0, 0, 0, 0);
 }
 
-/* SLOT's thread gets no event. It makes a CPU timer if it waits for the answer, which nobody does for one
- * that did not begin with us. */
-static void tell_refusal(const struct hpp_slot *slot)
+/* SLOT's thread gets no event. It waits for the answer and makes a CPU timer itself, or has one made if it
+ * did not begin with us. */
+static void stand_in(struct hpp_slot *slot)
 {
-    if (hpp_sampler.event != HPP_EVENT_CPU || !slot->stack_end)
+    if (hpp_sampler.event != HPP_EVENT_CPU) {
         atomic_fetch_add(&hpp_sampler.unsampled, 1);
-    else if (!atomic_load(&hpp_writer.note))
+        return;
+    }
+    if (!atomic_load(&hpp_writer.note))
         atomic_store(&hpp_writer.note, "perf gave no event for some threads: CPU timers stand in for them");
+    if (!slot->stack_end) {
+        atomic_store(&slot->state, HPP_SLOT_CLAIMED);
+        hpp_adopt_post(slot, hpp_sys_now(CLOCK_MONOTONIC));
+    }
 }
 
 void hpp_timer_perf_serve(void)
@@ -263,7 +270,7 @@ void hpp_timer_perf_serve(void)
             continue;
         the_perf->refused[i] = open_for(slot) != 0;
         if (the_perf->refused[i])
-            tell_refusal(slot);
+            stand_in(slot);
         atomic_store(&the_perf->answered[i], generation);
         hpp_sys_futex_wake(&the_perf->answered[i]);
     }
