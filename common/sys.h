@@ -104,6 +104,26 @@ static inline uint64_t hpp_sys_now(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* The CPU clocks of another process, and of a thread: include/linux/posix-timers_types.h (CPUCLOCK_SCHED,
+ * CPUCLOCK_PERTHREAD). */
+static inline clockid_t hpp_sys_process_clock(int pid)
+{
+    return (clockid_t)(~(uint32_t)pid << 3 | 2);
+}
+
+static inline clockid_t hpp_sys_thread_clock(int tid)
+{
+    return (clockid_t)(~(uint32_t)tid << 3 | 6);
+}
+
+/* The kernel's tick, at which alone it looks at CPU timers, ns. */
+static inline uint64_t hpp_sys_tick(void)
+{
+    struct timespec tick = {0, 0};
+    HPP_SYSCALL(clock_getres, CLOCK_MONOTONIC_COARSE, &tick, 0, 0, 0, 0);
+    return tick.tv_nsec > 0 ? (uint64_t)tick.tv_nsec : 10000000;
+}
+
 /* Futexes on 32-bit words that two processes with one memory share. */
 static inline void hpp_sys_futex_wake(void *word)
 {

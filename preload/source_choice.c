@@ -9,15 +9,6 @@
 #include "preload/threads.h"
 #include "profiler/sampler.h"
 
-/* The kernel looks at CPU timers once in so many ns. */
-static uint64_t tick(void)
-{
-    struct timespec resolution = {0, 0};
-
-    HPP_SYSCALL(clock_getres, CLOCK_MONOTONIC_COARSE, &resolution, 0, 0, 0, 0);
-    return resolution.tv_nsec > 0 ? (uint64_t)resolution.tv_nsec : 4000000;
-}
-
 static const char *reason_of(int error)
 {
     switch (-error) {
@@ -90,8 +81,8 @@ static void use_interval_timer(void)
 {
     hpp_sampler.timer = HPP_TIMER_ITIMER;
     /* one that has fallen behind the ticks never catches up */
-    if (hpp_sampler.period < 2 * tick())
-        hpp_sampler.period = 2 * tick();
+    if (hpp_sampler.period < 2 * hpp_sys_tick())
+        hpp_sampler.period = 2 * hpp_sys_tick();
 }
 
 void hpp_source_choose(const struct hpp_agent_options *options)
@@ -141,7 +132,7 @@ void hpp_source_settle(const struct hpp_agent_options *options)
 
 void hpp_source_describe(struct hpp_text *text, const struct hpp_agent_options *options)
 {
-    uint64_t most = 1000000000u / tick();
+    uint64_t most = 1000000000u / hpp_sys_tick();
 
     hpp_text_put(text, " timer=");
     put_choice(text, HPP_OPT_TIMER, (unsigned)hpp_sampler.timer);

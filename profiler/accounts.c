@@ -38,15 +38,12 @@ static int is_used(unsigned index)
 
 void hpp_accounts_begin(uint64_t cpu_begin)
 {
-    struct timespec tick = {0, 0};
-
     for (unsigned i = 0; i <= ROUTINES; i++)
         if (is_used(i))
             the_entries[i] = (struct entry){0};
     for (unsigned i = 0; i <= ROUTINES / 64; i++)
         atomic_store(&the_used[i], 0);
-    HPP_SYSCALL(clock_getres, CLOCK_MONOTONIC_COARSE, &tick, 0, 0, 0, 0);
-    the_tick = tick.tv_nsec ? (uint64_t)tick.tv_nsec : 10000000;
+    the_tick = hpp_sys_tick();
     the_cpu_begin = cpu_begin;
     the_clocks_apart = hpp_sys_now(CLOCK_THREAD_CPUTIME_ID);
     the_clocks_apart = hpp_sys_now(CLOCK_PROCESS_CPUTIME_ID) - the_clocks_apart;
@@ -115,8 +112,7 @@ void hpp_account_other_threads(const struct hpp_slot *own)
         uint64_t now;
         if (slot == own || atomic_load(&slot->state) != HPP_SLOT_ACTIVE || !hpp_timer_disarm(slot))
             continue;
-        /* a thread's CPU clock: include/linux/posix-timers.h, CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED */
-        now = hpp_sys_now((clockid_t)(~(uint32_t)slot->tid << 3 | 6));
+        now = hpp_sys_now(hpp_sys_thread_clock(slot->tid));
         if (now >= slot->cpu_begin) /* else it has gone */
             close_account(slot, slot->cpu_begin, now, hpp_timer_cpu_owed(slot, now) > periods(LATEST_NS));
     }

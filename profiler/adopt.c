@@ -52,7 +52,7 @@ static void add_head(struct hpp_slot *slot, uint64_t used)
 
 static void arm(struct hpp_slot *slot)
 {
-    clockid_t clock = (clockid_t)(~(uint32_t)slot->tid << 3 | 6); /* a thread's CPU clock */
+    clockid_t clock = hpp_sys_thread_clock(slot->tid);
     int error;
 
     hpp_timer_cpu_disarm(slot); /* what a thread before it left in the slot */

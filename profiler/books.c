@@ -12,8 +12,8 @@
 void hpp_books_look(void)
 {
     struct hpp_books *books = &hpp_writer.books;
-    /* a process's CPU clock: include/linux/posix-timers.h, CPUCLOCK_SCHED; one that has gone has none */
-    uint64_t used = hpp_sys_now((clockid_t)(~(uint32_t)hpp_writer.target << 3 | 2));
+    /* one that has gone has none */
+    uint64_t used = hpp_sys_now(hpp_sys_process_clock(hpp_writer.target));
     uint64_t now = hpp_accounts_clock(used);
     uint64_t begin = hpp_accounts_cpu_begin();
 

@@ -46,7 +46,7 @@ static uint64_t own_cpu(void)
 
 static uint64_t target_cpu(void)
 {
-    return hpp_sys_now((clockid_t)(~(uint32_t)hpp_writer.target << 3 | 2));
+    return hpp_sys_now(hpp_sys_process_clock(hpp_writer.target));
 }
 
 /* What profiling has cost since the beginning, ns. */
@@ -106,11 +106,9 @@ static void comment(uint32_t multiplier, uint64_t spent, uint64_t cpu)
 static uint32_t longer(uint32_t present)
 {
     uint32_t multiplier = present * 2;
-    struct timespec tick = {0, 0};
+    uint64_t tick = hpp_sampler.timer == HPP_TIMER_CPU ? hpp_sys_tick() : 0;
 
-    if (hpp_sampler.timer == HPP_TIMER_CPU)
-        HPP_SYSCALL(clock_getres, CLOCK_MONOTONIC_COARSE, &tick, 0, 0, 0, 0);
-    while (multiplier * hpp_sampler.period <= (uint64_t)tick.tv_nsec)
+    while (multiplier * hpp_sampler.period <= tick)
         multiplier *= 2;
     return multiplier;
 }

@@ -12,21 +12,15 @@
 
 static atomic_int someone_is_at_it;
 
-/* A thread's CPU clock: include/linux/posix-timers.h, CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED. */
-static uint64_t clock_of(const struct hpp_slot *slot)
-{
-    return hpp_sys_now((clockid_t)(~(uint32_t)slot->tid << 3 | 6));
-}
-
 static void stop_thread(struct hpp_slot *slot)
 {
-    slot->untold_from = clock_of(slot);
+    slot->untold_from = hpp_sys_now(hpp_sys_thread_clock(slot->tid));
     hpp_timer_disarm(slot);
 }
 
 static void start_thread(struct hpp_slot *slot)
 {
-    uint64_t now = clock_of(slot), value = slot->value;
+    uint64_t now = hpp_sys_now(hpp_sys_thread_clock(slot->tid)), value = slot->value;
 
     if (slot->timer >= 0)
         return;

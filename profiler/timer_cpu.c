@@ -35,18 +35,12 @@ static struct timespec timespec_of(uint64_t ns)
 
 static int the_prepared = -1; /* a timer that is not set yet */
 
-/* The clock of a thread (kernel: include/linux/posix-timers_types.h): ~tid, per thread, what it ran. */
-static clockid_t clock_of(const struct hpp_slot *slot)
-{
-    return (clockid_t)(~(uint32_t)slot->tid << 3 | 6);
-}
-
 static long create(const struct hpp_slot *slot, int *timer)
 {
     struct kernel_sigevent event = {
         .value = slot->value, .signal = SIGPROF, .notify = KERNEL_SIGEV_THREAD_ID, .tid = slot->tid};
 
-    return HPP_SYSCALL(timer_create, clock_of(slot), &event, timer, 0, 0, 0);
+    return HPP_SYSCALL(timer_create, hpp_sys_thread_clock(slot->tid), &event, timer, 0, 0, 0);
 }
 
 int hpp_timer_cpu_prepare(struct hpp_slot *slot)
@@ -69,7 +63,7 @@ int hpp_timer_cpu_arm(struct hpp_slot *slot)
     if (before >= 0) /* another thread did so at the same moment */
         HPP_SYSCALL(timer_delete, before, 0, 0, 0, 0, 0);
     slot->multiplier = multiplier;
-    slot->first_at = hpp_sys_now(clock_of(slot)) + phase;
+    slot->first_at = hpp_sys_now(hpp_sys_thread_clock(slot->tid)) + phase;
     slot->first_weight = slot->weight;
     return (int)HPP_SYSCALL(timer_settime, timer, 0, &when, NULL, 0, 0);
 }
