@@ -54,7 +54,8 @@ static int run_handler(void)
 
 static void print_timer(const char *what, const struct itimerval *timer)
 {
-    printf("%s: %ld of %ld\n", what, timer->it_value.tv_sec, timer->it_interval.tv_sec);
+    long left = timer->it_value.tv_sec + (timer->it_value.tv_usec >= 500000); /* a tick may have passed */
+    printf("%s: %ld of %ld\n", what, left, timer->it_interval.tv_sec);
 }
 
 static int run_timer(void)
