@@ -132,8 +132,8 @@ $(OUT)/obj/libtarget.a: $(TARGET_OBJ) $(OUT)/links
 $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(UNIT_HELP_OBJ) $(TOOL_OBJ) $(OUT)/obj/libtarget.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) $(TEST_LIBS) -o $@
-# A program says in a line `// flags: …` or `/* flags: … */` what it must be compiled and linked with.
-program_flags = $$(sed -n 's,.*flags: \(.*[^ */]\).*,\1,p' $<)
+# A program says at the end of a comment, behind `flags:`, what it must be compiled and linked with.
+program_flags = $$(sed -n '/flags:/,$${s,.*flags:,,;/\*\//{s,\*/.*,,;s,^ \*,,;p;q};s,^ \*,,;p}' $<)
 $(OUT)/tests/programs/%: tests/programs/%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  )$(CC) -D_GNU_SOURCE -O1 -g -std=gnu11 $(WARN) -MMD -MP -MF $@.d $< -o $@ $(program_flags)
