@@ -42,18 +42,19 @@ TEST_LIBS := -lcmocka
 PROTOBUF_C_A := $(shell $(PKG_CONFIG) --variable=libdir libprotobuf-c 2>/dev/null)/libprotobuf-c.a
 
 COMMON_SRC := $(wildcard common/*.c common/arch/$(ARCH)/*.c)
-AGENT_SRC  := $(COMMON_SRC) $(wildcard profiler/*.c preload/*.c preload/arch/$(ARCH)/*.c)
+AGENT_SRC  := $(COMMON_SRC) $(wildcard profiler/*.c preload/*.c preload/remap/*.c preload/arch/$(ARCH)/*.c)
 TOOL_SRC   := $(COMMON_SRC) $(wildcard symbolizer/*.c)
 CLI_SRC    := $(wildcard cli/*.c)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
-# What make bench-unwind needs is larger, and only built for it.
+# What make bench-unwind and make bench-remap need is larger, and only built for them.
 BENCH_UNWIND := $(wildcard bench/unwind*.c)
-BENCH_SRC  := $(filter-out $(BENCH_UNWIND) bench/sampler_empty.c,$(wildcard bench/*.c))
+BENCH_REMAP  := bench/remap_calls.c
+BENCH_SRC  := $(filter-out $(BENCH_UNWIND) $(BENCH_REMAP) bench/sampler_empty.c,$(wildcard bench/*.c))
 TORTURE_PROGRAMS := scene many reap kills looks uses
 PROG_SRC   := $(wildcard tests/programs/*.c tests/programs/*.cc)
 # Unit tests of the agent's parts take what they name from here; what runs at load time stays out.
-TARGET_SRC := $(filter-out preload/agent.c preload/interpose%.c,$(wildcard profiler/*.c preload/*.c))
+TARGET_SRC := $(filter-out preload/agent.c preload/interpose%.c,$(wildcard profiler/*.c preload/*.c preload/remap/*.c))
 
 AGENT_OBJ  := $(AGENT_SRC:%.c=$(OUT)/agent/%.o) $(OUT)/agent/proto/profile.pb-c.o
 TOOL_OBJ   := $(TOOL_SRC:%.c=$(OUT)/obj/%.o) $(OUT)/obj/proto/profile.pb-c.o
@@ -63,7 +64,7 @@ TARGET_OBJ := $(TARGET_SRC:%.c=$(OUT)/obj/%.o)
 UNIT_BIN   := $(UNIT_SRC:%.c=$(OUT)/%)
 BENCH_BIN  := $(BENCH_SRC:%.c=$(OUT)/%) $(OUT)/bench/libsampler_empty.so
 UNWIND_BIN := $(addprefix $(OUT)/tests/,unwind/step unwind/second_opinion libhpprof-check.so)
-TORTURE_BIN := $(addprefix $(OUT)/tests/torture/,deliver walks $(TORTURE_PROGRAMS))
+TORTURE_BIN := $(addprefix $(OUT)/tests/torture/,deliver walks swaps $(TORTURE_PROGRAMS))
 PROG_BIN   := $(addprefix $(OUT)/,$(basename $(PROG_SRC)))
 
 AGENT := $(OUT)/libhpprof.so
@@ -132,6 +133,7 @@ $(OUT)/obj/libtarget.a: $(TARGET_OBJ) $(OUT)/links
 $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(UNIT_HELP_OBJ) $(TOOL_OBJ) $(OUT)/obj/libtarget.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) $(TEST_LIBS) -o $@
+$(OUT)/tests/unit/test_sha256: $(OUT)/obj/cli/sha256.o
 # A program says at the end of a comment, behind `flags:`, what it must be compiled and linked with.
 program_flags = $$(sed -n '/flags:/,$${s,.*flags:,,;/\*\//{s,\*/.*,,;s,^ \*,,;p;q};s,^ \*,,;p}' $<)
 $(OUT)/tests/programs/%: tests/programs/%.c $(OUT)/flags
@@ -181,7 +183,7 @@ $(OUT)/tests/torture/%: tests/torture/%.c $(OUT)/flags
 $(OUT)/tests/torture/deliver: $(addprefix $(OUT)/obj/tests/torture/,deliver.o deliver_task.o)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ -o $@
-$(OUT)/tests/torture/walks: $(OUT)/obj/tests/torture/walks.o $(TOOL_OBJ) $(OUT)/obj/libtarget.a
+$(OUT)/tests/torture/walks $(OUT)/tests/torture/swaps: $(OUT)/tests/torture/%: $(OUT)/obj/tests/torture/%.o $(TOOL_OBJ) $(OUT)/obj/libtarget.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(TOOL_FLAGS) $(LDFLAGS) $^ $(TOOL_LIBS) -o $@
 
@@ -190,7 +192,7 @@ $(OUT)/tests/torture/walks: $(OUT)/obj/tests/torture/walks.o $(TOOL_OBJ) $(OUT)/
 FUZZ_SECONDS ?= 60
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(OUT)/%)
-$(OUT)/tests/fuzz/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(TOOL_OBJ)
+$(OUT)/tests/fuzz/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(TOOL_OBJ) $(OUT)/obj/libtarget.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(TOOL_FLAGS) -fsanitize=fuzzer $(LDFLAGS) $^ $(TOOL_LIBS) -o $@
 $(OUT)/tests/fuzz/make_seeds: $(OUT)/obj/tests/fuzz/make_seeds.o $(UNIT_HELP_OBJ) $(TOOL_OBJ) $(OUT)/obj/libtarget.a
@@ -226,6 +228,10 @@ $(OUT)/bench/libunwind_text.so: $(patsubst %,$(OUT)/obj/bench/unwind_text.%.o,0 
 	$(call say,LINK)$(CC) -shared -nostdlib $^ -o $@
 $(OUT)/bench/unwind: $(OUT)/bench/libunwind_text.so
 $(OUT)/bench/unwind: BENCH_LIBS = -lunwind -Wl,-rpath,'$$ORIGIN'
+# Where address and offset agree, as the backends file and cache need it.
+$(OUT)/bench/remap_calls: $(OUT)/obj/bench/remap_calls.o $(OUT)/links
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -no-pie $(LDFLAGS) $< -o $@
 # Against others: what bench/sampler.sh loads and runs.
 $(OUT)/bench/sampler_work: bench/sampler_work.c $(OUT)/flags
 	@mkdir -p $(@D)
@@ -276,6 +282,10 @@ bench-sampler: deps-test  ## measure what sampling costs, beside perf, libprofil
 	@scripts/deps.sh bench || true # what cannot be had is not compared with
 	@+$(MAKE) --no-print-directory $(JOBS) all bench-programs
 	@bench/sampler.sh $(BUILD) $(SCALE) $(FIGURES)
+bench-remap: deps-test  ## measure what moving text brings and costs, beside libhugetlbfs and page-primer (ten minutes; SCALE=0.1, FIGURES=calls)
+	@scripts/deps.sh remap || true # what cannot be had is not measured
+	@+$(MAKE) --no-print-directory $(JOBS) all programs bench-programs $(BENCH_REMAP:%.c=$(OUT)/%)
+	@bench/remap.sh $(BUILD) $(SCALE) $(FIGURES)
 bench-roots: deps-programs  ## which share of stock programs' stacks reach their root (about five minutes)
 	@+$(MAKE) --no-print-directory $(JOBS) all
 	@bench/unwind_programs.sh $(BUILD)
@@ -287,11 +297,14 @@ deps-programs:
 deps-test:  ## install what the tests need, if anything is missing
 	@scripts/deps.sh test
 
+MAN_PAGES := $(wildcard docs/man/*.[17])
 check-layers:  ## hold the direction of includes between folders
 	@scripts/check-layers.sh
 check-agent: agent  ## hold what handler, writer and finished library may call, import and export
 	@scripts/check-agent.sh $(OUT)
-lint:  ## formatting, shell scripts, file and function lengths, a build with clang where warnings are errors
+man: tools  ## make what is generated of the manual pages anew
+	@for page in $(MAN_PAGES); do scripts/man.sh $(OUT) $$page >$$page.new && mv $$page.new $$page || exit 1; done
+lint:  ## formatting, shell scripts, manual pages, file and function lengths, a build with clang where warnings are errors
 	@scripts/deps.sh lint
 	@+scripts/lint.sh
 
@@ -301,8 +314,11 @@ install: all  ## install under PREFIX (default /usr/local), staged in DESTDIR
 	install -D -m 755 $(TOOL) '$(DESTDIR)$(PREFIX)/bin/hpprof'
 	install -D -m 755 $(AGENT) '$(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so'
 	install -D -m 644 include/hpprof.h '$(DESTDIR)$(PREFIX)/include/hpprof.h'
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/man/man1' docs/man/hpprof.1
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/man/man7' docs/man/libhpprof.7
 uninstall:  ## remove what install wrote
-	rm -f '$(DESTDIR)$(PREFIX)/bin/hpprof' '$(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so' '$(DESTDIR)$(PREFIX)/include/hpprof.h'
+	rm -f '$(DESTDIR)$(PREFIX)/bin/hpprof' '$(DESTDIR)$(PREFIX)/lib/hpprof/libhpprof.so' '$(DESTDIR)$(PREFIX)/include/hpprof.h' \
+	    '$(DESTDIR)$(PREFIX)/share/man/man1/hpprof.1' '$(DESTDIR)$(PREFIX)/share/man/man7/libhpprof.7'
 	-rmdir '$(DESTDIR)$(PREFIX)/lib/hpprof'
 
 clean:  ## remove what was built
@@ -312,11 +328,11 @@ help:  ## list the targets
 	@echo "  V=asan|tsan|cov|fuzz builds the command and the unit tests in build/V with that instrumentation"
 
 .PHONY: all agent tools programs bench-programs torture torture-programs unwind-programs unwind-check unit test run-tests demo bench \
-        bench-unwind bench-sampler bench-roots deps deps-test deps-programs fuzz run-fuzz check-layers check-agent lint \
+        bench-unwind bench-sampler bench-remap bench-roots deps deps-test deps-programs fuzz run-fuzz check-layers check-agent man lint \
         install uninstall clean help FORCE
 # Objects stay: nothing that make made on its way to a test is temporary.
 .SECONDARY:
 -include $(AGENT_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TARGET_OBJ:.o=.d) $(PROG_BIN:=.d)
--include $(UNIT_SRC:%.c=$(OUT)/obj/%.d) $(UNIT_HELP_OBJ:.o=.d) $(patsubst %.c,$(OUT)/obj/%.d,$(BENCH_SRC) $(BENCH_UNWIND))
+-include $(UNIT_SRC:%.c=$(OUT)/obj/%.d) $(UNIT_HELP_OBJ:.o=.d) $(patsubst %.c,$(OUT)/obj/%.d,$(BENCH_SRC) $(BENCH_UNWIND) $(BENCH_REMAP))
 -include $(wildcard $(OUT)/tests/torture/*.d $(OUT)/obj/tests/torture/*.d)
 -include $(STEP_OBJ:.o=.d) $(OPINION_OBJ:.o=.d) $(CHECK_OBJ:.o=.d)

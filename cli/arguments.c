@@ -62,7 +62,7 @@ static const char *spelling(int id)
 static int bad_value(const struct hpp_command *command, int id, const char *value)
 {
     hpp_complain("%s: %s: '%s' is not allowed, only %s%s", command->name, spelling(id), value,
-                 hpp_options[id].allowed, hpp_options[id].kind == HPP_OPTION_SIZE ? " bytes (K, M, G)" : "");
+                 hpp_options[id].allowed, hpp_option_unit(&hpp_options[id]));
     return -EINVAL;
 }
 

@@ -3,6 +3,7 @@
 #include "cli/load.h"
 #include "symbolizer/output.h"
 #include "symbolizer/perf_map.h"
+#include "symbolizer/running.h"
 
 #include <errno.h>
 #include <string.h>
@@ -50,11 +51,31 @@ static int write_map(const struct hpp_profile *profile, const char *input, const
     return HPP_EXIT_OK;
 }
 
+/* The profile at INPUT, or of the process that it is the number of: then PATH gets its place. */
+static struct hpp_profile *load(const char **input, char path[PATH_MAX])
+{
+    pid_t pid = hpp_running_pid(*input);
+    char why[HPP_RUNNING_WHY];
+
+    if (!pid || !access(*input, F_OK))
+        return hpp_load(*input);
+    if (hpp_running_profile(pid, path, why)) {
+        hpp_complain_line(why);
+        return NULL;
+    }
+    if (!*path) {
+        hpp_complain("process %d has no samples yet, and so no profile that tells what was moved", pid);
+        return NULL;
+    }
+    *input = path;
+    return hpp_load(path);
+}
+
 int hpp_cmd_perf_map(const struct hpp_arguments *arguments)
 {
     const char *input = arguments->operands[0], *path = arguments->text[HPP_OPT_OUT];
-    struct hpp_profile *profile = hpp_load(input);
-    char program[256], place[64];
+    char program[256], place[64], running[PATH_MAX];
+    struct hpp_profile *profile = load(&input, running);
     int64_t pid;
     int status = HPP_EXIT_FAILED;
 

@@ -1,6 +1,8 @@
 /* hpprof record: run a command with the agent loaded into it and all its descendants, and merge what
  * they leave into one profile. */
 #include "cli/commands.h"
+#include "cli/former.h"
+#include "cli/left_alone.h"
 #include "cli/session.h"
 #include "symbolizer/booked.h"
 #include "symbolizer/summary.h"
@@ -81,16 +83,35 @@ static bool environment_is_allowed(void)
         uint64_t number;
 
         if (value && *value && option->users & HPP_AGENT_OPTION && hpp_option_parse(option, value, &number)) {
-            hpp_complain("%s=%s is not allowed: use %s %s", option->variable, value,
-                         option->kind == HPP_OPTION_CHOICE ? "one of" : "a number in", option->allowed);
+            hpp_complain("%s=%s is not allowed: use %s%s%s", option->variable, value, hpp_option_kind(option),
+                         option->allowed, hpp_option_unit(option));
             return false;
         }
     }
     return true;
 }
 
+/* gcc's AddressSanitizer ends a program that has something preloaded before it, unless it is told not to
+ * look. The agent takes nothing that it needs to come first for. */
+static void allow_asan(void)
+{
+    const char *before = getenv("ASAN_OPTIONS");
+    char *options = NULL;
+
+    if (asprintf(&options, "verify_asan_link_order=0%s%s", before ? ":" : "", before ? before : "") >= 0)
+        setenv("ASAN_OPTIONS", options, 1);
+    free(options);
+}
+
+/* What a run gives its agents. */
+struct record_run {
+    char agent[PATH_MAX], links[PATH_MAX]; /* the library; a folder with a link to it, or "" */
+    char former[PATH_MAX];                 /* the profile that tells what is hot, or "" */
+    struct hpp_session session;
+};
+
 /* The environment of the command. Called in the child. */
-static void set_environment(const struct hpp_arguments *arguments, const char *agent, const char *folder)
+static void set_environment(const struct hpp_arguments *arguments, const struct record_run *run)
 {
     const char *before = getenv("LD_PRELOAD");
     char *preload = NULL;
@@ -100,11 +121,14 @@ static void set_environment(const struct hpp_arguments *arguments, const char *a
             setenv(hpp_options[id].variable, arguments->text[id], 1);
     unsetenv(hpp_options[HPP_OPT_OUT].variable);
     unsetenv("HPPROF_FIRST");
-    setenv("HPPROF_SESSION", folder, 1);
-    if (before && *before && asprintf(&preload, "%s:%s", before, agent) < 0)
+    if (*run->former)
+        setenv(hpp_options[HPP_OPT_REMAP_HOT].variable, run->former, 1);
+    setenv("HPPROF_SESSION", run->session.folder, 1);
+    if (before && *before && asprintf(&preload, "%s:%s", before, run->agent) < 0)
         preload = NULL;
-    setenv("LD_PRELOAD", preload ? preload : agent, 1);
+    setenv("LD_PRELOAD", preload ? preload : run->agent, 1);
     free(preload);
+    allow_asan();
 }
 
 /* ---- the command ------------------------------------------------------------------------------------ */
@@ -132,8 +156,7 @@ static void catch_signals(void)
 }
 
 /* Runs the command with MASK as signal mask. Returns its pid, or -errno if it could not be executed. */
-static pid_t start(const struct hpp_arguments *arguments, const char *agent, const char *folder,
-                   const sigset_t *mask)
+static pid_t start(const struct hpp_arguments *arguments, const struct record_run *run, const sigset_t *mask)
 {
     int report[2], error = 0;
     ssize_t count;
@@ -149,7 +172,7 @@ static pid_t start(const struct hpp_arguments *arguments, const char *agent, con
         return -error;
     }
     if (pid == 0) {
-        set_environment(arguments, agent, folder);
+        set_environment(arguments, run);
         sigprocmask(SIG_SETMASK, mask, NULL);
         execvp(arguments->operands[0], arguments->operands);
         error = errno;
@@ -170,8 +193,8 @@ static pid_t start(const struct hpp_arguments *arguments, const char *agent, con
 
 /* Runs the command to its end. Returns its exit status as a shell gives it; *STARTED says whether it could
  * be executed (if not, one line was printed), *USED gets what it and its waited-for descendants used. */
-static int run(const struct hpp_arguments *arguments, const char *agent, const char *folder, bool *started,
-               struct rusage *used)
+static int run_command(const struct hpp_arguments *arguments, const struct record_run *run, bool *started,
+                       struct rusage *used)
 {
     sigset_t all, mask;
     pid_t pid;
@@ -179,7 +202,7 @@ static int run(const struct hpp_arguments *arguments, const char *agent, const c
 
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &mask);
-    pid = start(arguments, agent, folder, &mask);
+    pid = start(arguments, run, &mask);
     the_child = pid > 0 ? pid : 0;
     catch_signals();
     sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -240,12 +263,13 @@ static void print_details(const struct hpp_session *session)
         fputs("Lost: nothing.\n", stderr);
     hpp_summary_print_by_fp(stderr, &summary, hpp_booked_others(session->all));
     if (summary.eligible_kib)
-        hpp_summary_print_remap(stderr, &summary);
+        hpp_summary_print_remap(stderr, &summary, hpp_booked_others(session->all));
     else if (remap_was_off(session->all))
         fputs("Text on huge pages: off.\n", stderr);
     else
         fputs("Text on huge pages: none, no image has a whole aligned 2 MiB of text.\n", stderr);
     hpp_summary_free(&summary);
+    hpp_summary_print_notes(stderr, session->all);
 }
 
 /* The file that switches profiling off while it exists. */
@@ -256,9 +280,10 @@ static const char *off_file(void)
     return named && *named ? named : hpp_options[HPP_OPT_OFF_FILE].initial;
 }
 
-static void print_summary(const struct hpp_session *session, const struct rusage *used)
+static void print_summary(const struct hpp_session *session, const char *command, const struct rusage *used)
 {
     int64_t samples = hpp_booked_others(session->all);
+    const char *alone = session->seen ? NULL : hpp_left_alone(command);
 
     fprintf(stderr, "hpprof: %zu process%s seen, %zu profiled; %.2f CPU-seconds; ", session->seen,
             session->seen == 1 ? "" : "es", session->profiled, seconds(session, used));
@@ -269,7 +294,8 @@ static void print_summary(const struct hpp_session *session, const struct rusage
     if (!session->seen && !access(off_file(), F_OK))
         fprintf(stderr, "hpprof: %s exists: as long as it does, nothing is profiled\n", off_file());
     else if (!session->seen)
-        fputs("hpprof: the agent was not loaded: is the command static, or set-user-id?\n", stderr);
+        fprintf(stderr, "hpprof: %s %s; it was left alone\n", command,
+                alone ? alone : "did not load the agent");
     if (session->damaged)
         fprintf(stderr, "hpprof: %zu profile%s incomplete: the end is missing\n", session->damaged,
                 session->damaged == 1 ? " is" : "s are");
@@ -310,6 +336,22 @@ static bool write_out(const struct hpp_session *session, const char *path)
     return true;
 }
 
+/* Finds and makes what the command needs beside the session. Returns -1 after complaining. */
+static int prepare(const struct hpp_arguments *arguments, struct record_run *run)
+{
+    const char *variable = getenv(hpp_options[HPP_OPT_REMAP_HOT].variable);
+    const char *former = arguments->given[HPP_OPT_REMAP_HOT] ? arguments->text[HPP_OPT_REMAP_HOT] : variable;
+
+    run->former[0] = '\0';
+    if (former && *former && hpp_former_prepare(former, run->session.folder, run->former))
+        return -1;
+    if (make_preloadable(run->agent, run->links)) {
+        hpp_complain("cannot make a link to %s in /tmp: %m", run->agent);
+        return -1;
+    }
+    return 0;
+}
+
 int hpp_cmd_record(const struct hpp_arguments *arguments)
 {
     const char *variable = getenv(hpp_options[HPP_OPT_OUT].variable);
@@ -317,32 +359,31 @@ int hpp_cmd_record(const struct hpp_arguments *arguments)
                       : variable && *variable       ? variable
                                                     : DEFAULT_OUT;
     bool separate = arguments->given[HPP_OPT_SEPARATE], started, written = true;
-    char agent[PATH_MAX], links[PATH_MAX];
-    struct hpp_session session;
+    static struct record_run run;
+    struct hpp_session *session = &run.session;
     struct rusage used = {0};
     int status;
 
     if (!environment_is_allowed())
         return HPP_EXIT_USAGE;
-    if (!find_agent(agent)) {
+    if (!find_agent(run.agent)) {
         hpp_complain(
             "libhpprof.so is neither beside this program nor in ../lib/hpprof: name it in HPPROF_LIB");
         return HPP_EXIT_FAILED;
     }
-    if (hpp_session_begin(&session, out, separate))
+    if (hpp_session_begin(session, out, separate))
         return HPP_EXIT_FAILED;
-    if (make_preloadable(agent, links)) {
-        hpp_complain("cannot make a link to %s in /tmp: %m", agent);
-        hpp_session_end(&session, false);
+    if (prepare(arguments, &run)) {
+        hpp_session_end(session, false);
         return HPP_EXIT_FAILED;
     }
-    status = run(arguments, agent, session.folder, &started, &used);
+    status = run_command(arguments, &run, &started, &used);
     if (started) {
-        hpp_session_collect(&session);
-        print_summary(&session, &used);
-        written = write_out(&session, out);
+        hpp_session_collect(session);
+        print_summary(session, arguments->operands[0], &used);
+        written = write_out(session, out);
     }
-    hpp_session_end(&session, started && (separate || session.running || !written));
-    remove_links(links);
+    hpp_session_end(session, started && (separate || session->running || !written));
+    remove_links(run.links);
     return status == 0 && !written ? HPP_EXIT_FAILED : status;
 }

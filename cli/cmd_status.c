@@ -5,9 +5,6 @@
 #include "symbolizer/running.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-
-enum { PID_LIMIT = 1 << 22 /* kernel, include/linux/threads.h */ };
 
 static int print(const char *path)
 {
@@ -30,19 +27,19 @@ static int print(const char *path)
 int hpp_cmd_status(const struct hpp_arguments *arguments)
 {
     const char *text = arguments->operands[0];
-    char path[PATH_MAX], why[HPP_RUNNING_WHY], *end;
-    long pid = strtol(text, &end, 10);
+    char path[PATH_MAX], why[HPP_RUNNING_WHY];
+    pid_t pid = hpp_running_pid(text);
 
-    if (end == text || *end || pid <= 0 || pid > PID_LIMIT) {
+    if (!pid) {
         hpp_complain("status: '%s' is no process id", text);
         return HPP_EXIT_USAGE;
     }
-    if (hpp_running_profile((pid_t)pid, path, why)) {
+    if (hpp_running_profile(pid, path, why)) {
         hpp_complain_line(why);
         return HPP_EXIT_FAILED;
     }
     if (*path)
         return print(path);
-    printf("process %ld is profiled; it has no samples yet, and so no file\n", pid);
+    printf("process %d is profiled; it has no samples yet, and so no file\n", pid);
     return HPP_EXIT_OK;
 }

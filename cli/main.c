@@ -1,5 +1,4 @@
-/* hpprof: the table of commands, and what is common to them: --help, --version, usage errors. Offline only.
- */
+/* hpprof: the table of commands, and what they share: --help, --version, usage errors. Offline only. */
 #include "cli/commands.h"
 
 #include <stdarg.h>
@@ -20,9 +19,9 @@ static const struct hpp_command commands[] = {
     {"symbolize", HPP_SYMBOLIZE_OPTION, "FILE -o OUT",
      "write the profile with names, for other pprof readers", "OUT is gzip'd if it ends in .gz.", 1, 1, false,
      hpp_cmd_symbolize},
-    {"perf-map", HPP_PERF_MAP_OPTION, "FILE [-o MAP]", "write names of moved text for perf",
-     "FILE is the profile of one process, which may still run; writes\n"
-     "/tmp/perf-PID.map, or the FILE of -o.",
+    {"perf-map", HPP_PERF_MAP_OPTION, "FILE|PID [-o MAP]", "write names of moved text for perf",
+     "FILE is the profile of one process, which may still run, PID such a process;\n"
+     "writes /tmp/perf-PID.map, or the FILE of -o.",
      1, 1, false, hpp_cmd_perf_map},
     {"merge", HPP_MERGE_OPTION, "FILE... -o OUT", "write several profiles as one",
      "OUT is gzip'd if it ends in .gz.", 1, INT32_MAX, false, hpp_cmd_merge},
@@ -40,15 +39,20 @@ static const struct hpp_command commands[] = {
      "Prints what the table holds, and compares it with libdw's reading of FILE: exit\n"
      "status 1, and the first addresses, where they differ.",
      1, 1, false, hpp_cmd_unwind_table},
-    {"cache", HPP_CACHE_OPTION, "[OPTION]... list|warm FILE...|verify [FILE]...|clear",
-     "keep unwind tables on disk",
+    {"cache", HPP_CACHE_OPTION, "[OPTION]... list|warm FILE...|verify [FILE]...|clear|mount",
+     "keep unwind tables, and text on huge pages, on disk",
+     "Copies of text are what the backend `cache` maps, on huge pages that all\n"
+     "processes share: root's, or, in a folder named by --text-cache, your own.\n"
+     "\n"
      "list    print what is there, and what would not be used, with the reason\n"
-     "warm    make the tables of the FILEs (all files below, of a folder) beforehand.\n"
-     "        A program and its libraries:\n"
+     "warm    make the tables of the FILEs (all files below, of a folder) beforehand,\n"
+     "        and copy those with whole huge pages of text. A program and libraries:\n"
      "        hpprof cache warm PROGRAM $(ldd PROGRAM | grep -o '/[^ ]*')\n"
-     "verify  check owner, mode, checksum and contents of every table, and that\n"
-     "        those of the FILEs are what the FILEs give\n"
-     "clear   remove them",
+     "verify  check owner, mode, checksum and contents of every table and copy, and\n"
+     "        that those of the FILEs are what the FILEs give\n"
+     "clear   remove them\n"
+     "mount   put a tmpfs on huge pages in the place of the folder of copies, or\n"
+     "        [DIR], where that has none (as large as copies may become)",
      1, INT32_MAX, false, hpp_cmd_cache},
 };
 

@@ -1,11 +1,13 @@
 /* The agent's memory. Start-up code and writer. */
 #include "common/arena.h"
 
+#include <stdatomic.h>
 #include <sys/prctl.h>
 
 #include "common/sys.h"
 
-#define CHUNK (256u << 10)
+#define CHUNK (128u << 10)
+#define PAGE  4096u
 
 #ifndef PR_SET_VMA
 #define PR_SET_VMA           0x53564d41
@@ -17,7 +19,13 @@ struct hpp_arena_chunk {
     size_t size;
 };
 
-void *hpp_arena_map(size_t size)
+/* What hpp_arena_reserve has mapped and nobody has yet. */
+static struct {
+    _Atomic(uint8_t *) at;
+    uint8_t *end;
+} the_reserve;
+
+static void *map(size_t size)
 {
     static int is_refused; /* kernels without names refuse all */
     long at = hpp_sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -28,6 +36,35 @@ void *hpp_arena_map(size_t size)
     if (!is_refused && HPP_SYSCALL(prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, at, size, "hpprof", 0))
         is_refused = 1;
     return (void *)at;
+}
+
+int hpp_arena_reserve(size_t size)
+{
+    uint8_t *at = map(size);
+
+    if (!at)
+        return -1;
+    /* little of it is touched: not 2 MiB at once where the kernel would like that */
+    hpp_sys_madvise((uint64_t)(uintptr_t)at, size, MADV_NOHUGEPAGE);
+    the_reserve.end = at + size;
+    atomic_store(&the_reserve.at, at);
+    return 0;
+}
+
+void hpp_arena_reserve_forget(void)
+{
+    atomic_store(&the_reserve.at, NULL);
+}
+
+void *hpp_arena_map(size_t size)
+{
+    size_t whole = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+    uint8_t *at = atomic_load(&the_reserve.at);
+
+    while (at && whole >= size && whole <= (size_t)(the_reserve.end - at))
+        if (atomic_compare_exchange_weak(&the_reserve.at, &at, at + whole))
+            return at;
+    return map(size);
 }
 
 static int add_chunk(struct hpp_arena *arena, size_t need)
@@ -62,6 +99,15 @@ void *hpp_arena_allocate(struct hpp_arena *arena, size_t size)
     }
     arena->at = at + size;
     return at;
+}
+
+void *hpp_arena_allocate_written(struct hpp_arena *arena, size_t size)
+{
+    volatile uint8_t *bytes = hpp_arena_allocate(arena, size);
+
+    for (size_t at = 0; bytes && at < size; at += PAGE)
+        bytes[at] = 0;
+    return (void *)bytes;
 }
 
 char *hpp_arena_copy(struct hpp_arena *arena, const char *string)

@@ -19,6 +19,10 @@ struct hpp_arena {
  * arena is reset or released. */
 void *hpp_arena_allocate(struct hpp_arena *arena, size_t size);
 
+/* The same, for what is read before it is written, as an index is: the kernel would map each page for the
+ * read, and for the write again, and then tell all processors of the target. */
+void *hpp_arena_allocate_written(struct hpp_arena *arena, size_t size);
+
 /* A copy of STRING, or NULL. */
 char *hpp_arena_copy(struct hpp_arena *arena, const char *string);
 
@@ -29,7 +33,15 @@ void hpp_arena_reset(struct hpp_arena *arena);
 void hpp_arena_release(struct hpp_arena *arena);
 
 /* SIZE bytes of zeroed memory from the kernel, named hpprof in /proc/PID/maps where it can be, not in
- * core dumps; NULL if refused. */
+ * core dumps; NULL if refused. Any part of it may be unmapped. Any thread. */
 void *hpp_arena_map(size_t size);
+
+/* Maps SIZE bytes, whole pages, that the next calls of hpp_arena_map share out: a mapping for each would take
+ * more time. Once, by start-up code. Returns 0, or -1 if refused. */
+int hpp_arena_reserve(size_t size);
+
+/* The rest is given to nobody: in a fork child, where pages of it may have been written before they were
+ * copied, after it was copied how far it had been given. */
+void hpp_arena_reserve_forget(void);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "common/sys.h"
 
+#define PAGE            4096u
 #define PROGRAM_HEADERS 64
 #define NOTE_BYTES      4096
 #define HEAD_BYTES      1024 /* most files have all that is wanted in them: one call */
@@ -71,12 +72,28 @@ static void read_notes(const struct reader *reader, const Elf64_Phdr *p, struct 
     }
 }
 
+/* They come in the order of their addresses. */
+static void add_load(const Elf64_Phdr *p, struct hpp_elf_header *header)
+{
+    struct hpp_elf_segment segment = {p->p_offset, p->p_vaddr, p->p_filesz, p->p_memsz};
+
+    if (!header->high) {
+        header->base = p->p_vaddr - p->p_offset;
+        header->low = p->p_vaddr & ~(uint64_t)(PAGE - 1);
+    }
+    header->high = (p->p_vaddr + p->p_memsz + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+    if (p->p_flags & PF_X && header->count < HPP_ELF_SEGMENTS)
+        header->executable[header->count++] = segment;
+    if (p->p_flags & PF_W && header->writable_count++ < HPP_ELF_SEGMENTS)
+        header->writable[header->writable_count - 1] = segment;
+}
+
 int hpp_elf_header_read(const struct hpp_elf_source *source, struct hpp_elf_header *header)
 {
     Elf64_Ehdr elf;
     Elf64_Phdr program[PROGRAM_HEADERS];
     unsigned count;
-    int seen_load = 0, error;
+    int error;
     struct reader reader = {.source = source};
     long head = copy_some(source, 0, reader.head, sizeof reader.head);
 
@@ -96,16 +113,9 @@ int hpp_elf_header_read(const struct hpp_elf_source *source, struct hpp_elf_head
     error = copy(&reader, elf.e_phoff, program, count * sizeof program[0]);
     if (error)
         return error;
-    for (unsigned i = 0; i < count; i++) {
-        const Elf64_Phdr *p = &program[i];
-        if (p->p_type == PT_LOAD && !seen_load) {
-            seen_load = 1;
-            header->base = p->p_vaddr - p->p_offset;
-        }
-        if (p->p_type == PT_LOAD && p->p_flags & PF_X && header->count < HPP_ELF_SEGMENTS)
-            header->executable[header->count++] =
-                (struct hpp_elf_segment){p->p_offset, p->p_vaddr, p->p_filesz, p->p_memsz};
-    }
+    for (unsigned i = 0; i < count; i++)
+        if (program[i].p_type == PT_LOAD)
+            add_load(&program[i], header);
     for (unsigned i = 0; i < count && !header->build_id_size; i++)
         if (program[i].p_type == PT_NOTE)
             read_notes(&reader, &program[i], header);

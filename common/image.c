@@ -7,8 +7,10 @@
 #include "common/maps.h"
 #include "common/sys.h"
 #include "common/text.h"
+#include "common/text_cache.h"
 
 #define PAGE       4096u
+#define HUGE_PAGE  (2ull << 20)
 #define RANGES_MAX 8192u
 
 const struct hpp_unwind_table hpp_unwind_no_table = {.rules = 1, .rule = {{.cfa = HPP_CFA_NONE}}};
@@ -83,6 +85,13 @@ static int add_segment(struct scan *scan, const struct hpp_image *image, uint64_
     return add_range(scan, segment);
 }
 
+/* Whether scan->header is of the file that LINE maps. */
+static int has_header(const struct scan *scan, const struct hpp_maps_line *line)
+{
+    return scan->header && scan->device == line->device && scan->inode == line->inode &&
+           hpp_text_equal(scan->path, line->path);
+}
+
 /* Reads the header of the ELF file that LINE maps and IMAGE is: in memory if it is mapped, else in the
  * file. */
 static int read_header(const struct scan *scan, const struct hpp_maps_line *line, struct hpp_image *image,
@@ -95,8 +104,7 @@ static int read_header(const struct scan *scan, const struct hpp_maps_line *line
         source.memory = image->header = line->start;
         return hpp_elf_header_read(&source, header);
     }
-    if (scan->header && scan->device == line->device && scan->inode == line->inode &&
-        hpp_text_equal(scan->path, line->path)) {
+    if (has_header(scan, line)) {
         source.memory = scan->header;
         error = hpp_elf_header_read(&source, header);
         image->header = error ? 0 : scan->header;
@@ -112,6 +120,14 @@ static int read_header(const struct scan *scan, const struct hpp_maps_line *line
         hpp_sys_close(source.fd);
     }
     return error;
+}
+
+/* Whether segment S at START is where its file was loaded: as far from the file's beginning as HEADER says.
+ * If not, LINE is a further mapping of some of it, as V8 makes one of its code nearer to what it compiles. */
+static int is_loaded_at(const struct scan *scan, const struct hpp_maps_line *line,
+                        const struct hpp_elf_header *header, const struct hpp_elf_segment *s, uint64_t start)
+{
+    return has_header(scan, line) && start - scan->header == s->address - header->base;
 }
 
 /* Adds all executable segments of the file that LINE belongs to. */
@@ -131,15 +147,20 @@ static int add_file(struct scan *scan, const struct hpp_maps_line *line)
         image->build_id[i] = header.build_id[i];
     for (unsigned i = 0; i < header.count; i++) {
         const struct hpp_elf_segment *s = &header.executable[i];
-        uint64_t offset = s->offset & ~(uint64_t)(PAGE - 1);
-        uint64_t size = (s->memory_size + (s->offset - offset) + PAGE - 1) & ~(uint64_t)(PAGE - 1);
-        uint64_t start;
+        uint64_t before = s->offset & (PAGE - 1), offset = s->offset - before;
+        uint64_t size = (s->memory_size + before + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+        uint64_t start, into = line->offset - offset;
         /* The line says where this file's bytes lie; the segment it is part of has the same distance. */
-        if (line->offset < offset || line->offset >= offset + size)
+        if (line->offset < offset || into >= size)
             continue;
-        start = line->start - (line->offset - offset);
-        error = add_segment(scan, image, start, start + size, offset,
-                            start + (s->offset - offset) + s->file_size, s->address - (s->offset - offset));
+        start = line->start - into;
+        if (kind == HPP_IMAGE_FILE && !is_loaded_at(scan, line, &header, s, start + before)) {
+            image->header = 0;
+            return add_segment(scan, image, line->start, line->end, line->offset, line->end,
+                               s->address - before + into);
+        }
+        error = add_segment(scan, image, start, start + size, offset, start + before + s->file_size,
+                            s->address - before);
         if (error)
             return error;
         found = 1;
@@ -155,20 +176,43 @@ static int is_same(const struct hpp_segment *segment, const struct hpp_maps_line
 
     if (hpp_text_after(line->path, "[anon:") || !line->path[0])
         return segment->moved || image->kind == HPP_IMAGE_ANONYMOUS;
+    /* what the remap's backends leave in its place */
+    if (segment->moved &&
+        (hpp_text_after(line->path, "/memfd:") || hpp_text_equal(line->path, "/anon_hugepage") ||
+         hpp_text_cache_is_copy(line->path, image->build_id, image->build_id_size)))
+        return 1;
+    /* of one that was moved no line is whole: it was loaded anew, where it had been */
+    if (segment->moved && line->start <= segment->start && line->end >= segment->file_end)
+        return 0;
     return image->device == line->device && image->inode == line->inode &&
            hpp_text_equal(image->path, line->path) &&
            (image->kind == HPP_IMAGE_VDSO ||
             line->offset - segment->file_offset == line->start - segment->start);
 }
 
-/* At the start, notes what must not be moved: text that is writable, or partly not the file's. */
+/* At the start, notes what must not be moved: text that is writable, also by another mapping, that may not be
+ * read, or that is partly not the file's. */
 static void note_altered(struct scan *scan, const struct hpp_maps_line *line)
 {
     for (uint32_t i = scan->before ? scan->count : 0; i < scan->count; i++) {
         struct hpp_segment *segment = (struct hpp_segment *)scan->ranges[i].segment;
         if (line->start < segment->end && line->end > segment->start &&
-            (line->writable || !line->executable || !is_same(segment, line)))
+            (line->writable || line->shared || !line->readable || !line->executable ||
+             !is_same(segment, line)))
             segment->altered = 1;
+    }
+}
+
+/* What text that was moved has absorbed below it is no code: LINE begins behind that. */
+static void pass_absorbed(const struct scan *scan, struct hpp_maps_line *line)
+{
+    const struct hpp_code_map *before = scan->before;
+
+    for (uint32_t i = 0; before && i < before->count; i++) {
+        const struct hpp_segment *segment = before->ranges[i].segment;
+        if (segment->absorbed && line->start < segment->start &&
+            line->start >= (segment->start & ~(HUGE_PAGE - 1)) && is_same(segment, line))
+            line->start = segment->start;
     }
 }
 
@@ -184,6 +228,9 @@ static int add_line(struct scan *scan, struct hpp_maps_line *line)
                 return 0;
             line->start = last->end;
         }
+        pass_absorbed(scan, line);
+        if (line->start >= line->end)
+            return 0;
         known = hpp_image_find(scan->before, line->start);
         if (!known || !is_same(known->segment, line))
             break;

@@ -38,12 +38,15 @@ struct hpp_segment {
     uint64_t link;        /* link-time address of the byte at start */
     uint32_t serial;      /* 0, 1, 2, … in order of discovery; the main program's is 0 */
     int altered;          /* at the start, some of it was writable or not mapped from its file */
-    int moved;            /* some of it lies on anonymous huge pages now; set before the map is published */
+    int moved;            /* some of it lies on huge pages that are not its file's: set before that is so */
+    int absorbed;         /* so does what lies before it, to a multiple of 2 MiB: preload/remap/edges.h */
     /* how to unwind from here; NULL until the writer has a table. The one part that changes, once. */
     _Atomic(const struct hpp_unwind_table *) table;
     /* the writer's own */
-    uint64_t wanted;      /* weight of samples that lacked the table */
-    const char *no_table; /* why there will be none, a constant text that the profile has not got yet */
+    uint64_t wanted;       /* weight of samples that lacked the table */
+    const char *no_table;  /* why there will be none, a constant text that the profile has not got yet */
+    uint64_t on_huge;      /* weight of samples that lay on huge pages here, */
+    uint64_t told_on_huge; /* and what the profile tells of it */
 };
 
 struct hpp_code_range {

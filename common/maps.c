@@ -46,9 +46,7 @@ static int number(const char **at, unsigned base, char stop, uint64_t *value)
 
     *value = 0;
     for (;; c++) {
-        unsigned digit = *c >= '0' && *c <= '9'   ? (unsigned)(*c - '0')
-                         : *c >= 'a' && *c <= 'f' ? (unsigned)(*c - 'a' + 10)
-                                                  : 99;
+        unsigned digit = (unsigned)hpp_text_hex_digit(*c); /* huge if it is none */
         if (digit >= base)
             break;
         *value = *value * base + digit;
@@ -86,6 +84,7 @@ static int parse(char *text, struct hpp_maps_line *line)
     line->readable = at[0] == 'r';
     line->writable = at[1] == 'w';
     line->executable = at[2] == 'x';
+    line->shared = at[3] == 's';
     at += 5;
     if (number(&at, 16, ' ', &line->offset) || number(&at, 16, ':', &major) || number(&at, 16, ' ', &minor) ||
         number(&at, 10, ' ', &line->inode))
@@ -117,4 +116,24 @@ int hpp_maps_next(struct hpp_maps *maps, struct hpp_maps_line *line)
         if (count <= 0)
             return (int)count;
     }
+}
+
+int hpp_maps_all(uint64_t start, uint64_t end,
+                 int (*is)(const void *context, const struct hpp_maps_line *line), const void *context)
+{
+    struct hpp_maps maps;
+    struct hpp_maps_line line;
+    int result = hpp_maps_open(&maps);
+
+    if (result)
+        return result;
+    while (start < end && (result = hpp_maps_next(&maps, &line)) > 0) {
+        if (line.end <= start)
+            continue;
+        if (line.start > start || !is(context, &line))
+            break;
+        start = line.end;
+    }
+    hpp_maps_close(&maps);
+    return result < 0 ? result : start >= end;
 }

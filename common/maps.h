@@ -15,6 +15,7 @@ struct hpp_maps_line {
     int readable;
     int writable;
     int executable;
+    int shared; /* what others write to it is seen */
     char *path; /* "" for anonymous memory; without " (deleted)"; valid until the next call */
 };
 
@@ -31,5 +32,9 @@ void hpp_maps_close(struct hpp_maps *maps);
 
 /* The next line: returns 1, 0 at the end, or -errno. Lines too long for the buffer are passed over. */
 int hpp_maps_next(struct hpp_maps *maps, struct hpp_maps_line *line);
+
+/* Whether all of [START, END) is mapped, by lines of each of which IS says yes; or -errno. */
+int hpp_maps_all(uint64_t start, uint64_t end,
+                 int (*is)(const void *context, const struct hpp_maps_line *line), const void *context);
 
 #endif

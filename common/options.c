@@ -99,9 +99,29 @@ int hpp_option_parse(const struct hpp_option *option, const char *text, uint64_t
         return *number < low || *number > high ? -EINVAL : 0;
     case HPP_OPTION_FOLDER:
         return *text == '/' || hpp_text_equal(text, "off") ? 0 : -EINVAL;
+    case HPP_OPTION_GLOB:
+        return hpp_text_is_pattern(text) ? 0 : -EINVAL;
     default:
         return 0;
     }
+}
+
+const char *hpp_option_kind(const struct hpp_option *option)
+{
+    switch (option->kind) {
+    case HPP_OPTION_CHOICE:
+        return "one of ";
+    case HPP_OPTION_NUMBER:
+    case HPP_OPTION_SIZE:
+        return "a number in ";
+    default:
+        return "";
+    }
+}
+
+const char *hpp_option_unit(const struct hpp_option *option)
+{
+    return option->kind == HPP_OPTION_SIZE ? " bytes (K, M, G)" : "";
 }
 
 const char *hpp_option_word(const struct hpp_option *option, unsigned index, size_t *length)

@@ -56,6 +56,12 @@ extern const struct hpp_option hpp_options[HPP_OPTION_COUNT];
  * Any context: no allocation, no libc state. */
 int hpp_option_parse(const struct hpp_option *option, const char *text, uint64_t *number);
 
+/* What to say before what is allowed: "one of ", "a number in " or nothing. Any context. */
+const char *hpp_option_kind(const struct hpp_option *option);
+
+/* What to say behind what is allowed: the unit of sizes, or nothing. Any context. */
+const char *hpp_option_unit(const struct hpp_option *option);
+
 /* The word of a CHOICE's list at INDEX, *LENGTH bytes of it, not terminated. Any context. */
 const char *hpp_option_word(const struct hpp_option *option, unsigned index, size_t *length);
 

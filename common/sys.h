@@ -15,6 +15,22 @@
 
 #include "common/arch.h"
 
+/* What headers older than these kernels lack. */
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000 /* Linux 4.17 */
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22 /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 /* Linux 6.5, on every architecture */
+#endif
+
 #define HPP_SYSCALL(name, a, b, c, d, e, f) \
     hpp_arch_syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
@@ -24,6 +40,15 @@ struct hpp_kernel_sigaction {
     unsigned long flags;
     void (*restorer)(void);
     uint64_t mask;
+};
+
+/* getdents64(2) */
+struct hpp_kernel_directory_entry {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
 };
 
 static inline long hpp_sys_open(const char *path, int flags, int mode)
@@ -80,6 +105,18 @@ static inline long hpp_sys_mprotect(uint64_t at, size_t size, int protection)
 static inline long hpp_sys_madvise(uint64_t at, size_t size, int advice)
 {
     return HPP_SYSCALL(madvise, at, size, advice, 0, 0, 0);
+}
+
+/* How much the page cache has of the SIZE bytes of the file FD from OFFSET on, in pages, those that are being
+ * read among them (mincore(2) leaves those out, and takes longer); -errno where the kernel does not tell: it
+ * does the file's owner. */
+static inline long hpp_sys_cached_pages(int fd, uint64_t offset, uint64_t size)
+{
+    const uint64_t range[2] = {offset, size};
+    uint64_t counts[5] = {0}; /* the first: pages that are there */
+    long error = HPP_SYSCALL(cachestat, fd, range, counts, 0, 0, 0);
+
+    return error ? error : (long)counts[0];
 }
 
 static inline long hpp_sys_mremap_fixed(uint64_t from, size_t size, uint64_t to)

@@ -6,17 +6,48 @@
 #include <sys/vfs.h>
 
 #include "common/arena.h"
+#include "common/cache_room.h"
 #include "common/sys.h"
-#include "common/table_folder.h"
+#include "common/table_mark.h"
 #include "common/text.h"
 
 #define SIZE_MAX_SANE (256u << 20) /* ten times what the largest programs need */
-#define USE_EVERY     (24 * 3600ll)
-#define TRIES         16
+#define PAGE          4096u
+#define SUFFIX        ".unwind"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14 */
-#endif
+static const char *skip_suffix(const char *at)
+{
+    return hpp_text_after(at, SUFFIX);
+}
+
+/* To the day (table_mark.c). */
+static int64_t last_use(const char *name, const struct stat *status)
+{
+    (void)name;
+    return status->st_mtim.tv_sec * 1000000000ll + status->st_mtim.tv_nsec;
+}
+
+const struct hpp_cache_kind hpp_table_cache_kind = {
+    .type = S_IFREG,
+    .skip = skip_suffix,
+    .used = last_use,
+    .stale_after = 600 * 1000000000ll,
+};
+
+/* NAME gets that of the table for the build-id. */
+static int name_file(char name[HPP_CACHE_NAME_SIZE], const uint8_t *build_id, unsigned build_id_size)
+{
+    struct hpp_text text = {name, HPP_CACHE_NAME_SIZE, 0};
+
+    if (!build_id_size || build_id_size > HPP_BUILD_ID_MAX)
+        return -EINVAL;
+    for (unsigned i = 0; i < build_id_size; i++) {
+        hpp_text_put_hex(&text, build_id[i] >> 4);
+        hpp_text_put_hex(&text, build_id[i] & 15);
+    }
+    hpp_text_put(&text, SUFFIX);
+    return 0;
+}
 
 int hpp_table_cache_directory(char *directory, size_t size, const char *setting, unsigned euid,
                               const char *cache_home, const char *home)
@@ -51,26 +82,6 @@ int hpp_table_cache_directory(char *directory, size_t size, const char *setting,
     return -ENAMETOOLONG;
 }
 
-/* The open folder, if it can be relied on. */
-static int open_folder(const char *directory, int make, const char **reason)
-{
-    struct stat status;
-    int folder = make ? hpp_table_folder_make(directory) : hpp_table_folder_open(directory);
-    long error;
-
-    if (folder < 0) {
-        *reason = folder == -ENOTDIR || folder == -ELOOP ? "the folder is a symbolic link, or no folder"
-                                                         : hpp_text_error(folder);
-        return folder;
-    }
-    error = hpp_sys_fstat(folder, &status);
-    *reason = error ? hpp_text_error(error) : hpp_table_distrust(&status, S_IFDIR);
-    if (!*reason)
-        return folder;
-    hpp_sys_close(folder);
-    return error ? (int)error : -EPERM;
-}
-
 /* Whether a file that others remove or a server that goes away leaves its mapped pages readable: true of
  * what keeps its files on this machine. */
 static int is_local(int fd)
@@ -88,8 +99,9 @@ static int is_local(int fd)
     return 0;
 }
 
-/* The SIZE bytes of the file: mapped shared, or copied where a mapping could bring SIGBUS. */
-static int map_file(int fd, size_t size, void **bytes)
+/* The SIZE bytes of the file: mapped shared, or copied where a mapping could bring SIGBUS. What IS_KNOWN is
+ * not gone through, and need be in memory only. */
+static int map_file(int fd, size_t size, int is_known, void **bytes)
 {
     size_t done = 0;
     long at, error;
@@ -99,6 +111,8 @@ static int map_file(int fd, size_t size, void **bytes)
         if (hpp_sys_failed(at))
             return (int)at;
         *bytes = (void *)at;
+        if (is_known && hpp_sys_cached_pages(fd, 0, size) >= (long)((size + PAGE - 1) / PAGE))
+            return 0;
         error = hpp_sys_madvise((uint64_t)at, size, MADV_POPULATE_READ);
         if (!error || error == -EINVAL) /* an older kernel: the check of the contents touches all of it */
             return 0;
@@ -122,92 +136,71 @@ static int map_file(int fd, size_t size, void **bytes)
     return 0;
 }
 
-/* What is wrong with the SIZE bytes at TABLE, at least a header; NULL if nothing is. */
-static const char *find_fault(const struct hpp_unwind_table *table, uint64_t size, const uint8_t *build_id,
-                              unsigned build_id_size)
+/* What is wrong with the SIZE bytes at TABLE, at least a header, and IS_KNOWN to be intact or not; NULL if
+ * nothing is. */
+static const char *find_fault(const struct hpp_unwind_table *table, uint64_t size, int is_known,
+                              const uint8_t *build_id, unsigned build_id_size)
 {
     if (table->magic != HPP_UNWIND_MAGIC)
         return (table->magic ^ HPP_UNWIND_MAGIC) << 8 ? "it is no unwind table" : "it is of another version";
     if (table->size != size)
         return table->size > size ? "it is cut short" : "it is too long";
-    if (!hpp_unwind_is_valid(table, size))
+    if (!(is_known ? hpp_unwind_is_bounded(table, size) : hpp_unwind_is_intact(table, size)))
         return table->checksum == hpp_unwind_checksum(table) ? "a number is out of bounds"
                                                              : "its checksum is wrong";
-    if (table->build_id_size != build_id_size)
+    if (!hpp_build_id_equal(table->build_id, table->build_id_size, build_id, build_id_size))
         return "it is for another build-id";
-    for (unsigned i = 0; i < build_id_size; i++)
-        if (table->build_id[i] != build_id[i])
-            return "it is for another build-id";
     return NULL;
 }
 
-/* The times of files that are never changed tell when they were last used: what is evicted goes by them. */
-static void mark_use(int fd, const struct stat *status)
+/* Maps the open file with that STATUS if it holds what it should. */
+static int read_table(int fd, const struct stat *status, const uint8_t *build_id, unsigned build_id_size,
+                      int is_use, void **bytes, const char **reason)
 {
-    int64_t age = (int64_t)(hpp_sys_now(CLOCK_REALTIME) / 1000000000u) - status->st_mtim.tv_sec;
+    int is_known = is_use && hpp_table_is_marked(status), error; /* who only looks wants to know */
 
-    if (age > USE_EVERY || age < -USE_EVERY)
-        HPP_SYSCALL(utimensat, fd, NULL, NULL, 0, 0, 0);
-}
-
-/* Maps the open file if it can be relied on. */
-static int read_table(int fd, const uint8_t *build_id, unsigned build_id_size, int is_use, void **bytes,
-                      const char **reason)
-{
-    struct stat status;
-    int error = (int)hpp_sys_fstat(fd, &status);
-
-    if (error) {
-        *reason = hpp_text_error(error);
-        return error;
-    }
-    *reason = hpp_table_distrust(&status, S_IFREG);
-    if (*reason)
-        return -EPERM;
-    *reason = (uint64_t)status.st_size < sizeof(struct hpp_unwind_table) ? "it is cut short"
-              : status.st_size > SIZE_MAX_SANE                           ? "it is too large"
-                                                                         : NULL;
+    *reason = (uint64_t)status->st_size < sizeof(struct hpp_unwind_table) ? "it is cut short"
+              : status->st_size > SIZE_MAX_SANE                           ? "it is too large"
+                                                                          : NULL;
     if (*reason)
         return -EINVAL;
-    error = map_file(fd, (size_t)status.st_size, bytes);
+    error = map_file(fd, (size_t)status->st_size, is_known, bytes);
     if (error) {
         *reason = hpp_text_error(error);
         return error;
     }
-    *reason = find_fault(*bytes, (uint64_t)status.st_size, build_id, build_id_size);
+    *reason = find_fault(*bytes, (uint64_t)status->st_size, is_known, build_id, build_id_size);
     if (*reason) {
-        hpp_sys_munmap((uint64_t)(uintptr_t)*bytes, (size_t)status.st_size);
+        hpp_sys_munmap((uint64_t)(uintptr_t)*bytes, (size_t)status->st_size);
         return -EINVAL;
     }
-    if (is_use)
-        mark_use(fd, &status);
+    hpp_table_mark(fd, status, !is_known, is_use);
     return 0;
 }
 
 static int load(const char *directory, const uint8_t *build_id, unsigned build_id_size, int is_use,
                 const struct hpp_unwind_table **table, const char **reason)
 {
-    char name[HPP_TABLE_NAME_SIZE];
+    struct hpp_cache_folder folder;
+    char name[HPP_CACHE_NAME_SIZE];
+    struct stat status;
     void *bytes;
-    int folder, fd, error;
+    int fd, error;
 
     *table = NULL;
-    error = hpp_table_file_name(name, build_id, build_id_size);
+    error = name_file(name, build_id, build_id_size);
     if (error) {
         *reason = "it has no build-id";
         return error;
     }
-    folder = open_folder(directory, 0, reason);
-    if (folder < 0)
-        return folder;
-    fd = (int)HPP_SYSCALL(openat, folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0,
-                          0, 0);
-    hpp_sys_close(folder);
-    if (fd < 0) {
-        *reason = fd == -ELOOP ? "it is a symbolic link" : hpp_text_error(fd);
+    error = hpp_cache_folder_open(&folder, &hpp_table_cache_kind, directory, 1, reason);
+    if (error)
+        return error;
+    fd = hpp_cache_open(folder.fd, name, S_IFREG, folder.owner, &status, reason);
+    hpp_sys_close(folder.fd);
+    if (fd < 0)
         return fd;
-    }
-    error = read_table(fd, build_id, build_id_size, is_use, &bytes, reason);
+    error = read_table(fd, &status, build_id, build_id_size, is_use, &bytes, reason);
     hpp_sys_close(fd);
     if (!error)
         *table = bytes;
@@ -226,86 +219,92 @@ int hpp_table_cache_peek(const char *directory, const uint8_t *build_id, unsigne
     return load(directory, build_id, build_id_size, 0, table, reason);
 }
 
+/* Opens the folder, made where it is missing. */
+static int open_to_fill(struct hpp_cache_folder *folder, const char *directory, const char **reason)
+{
+    int error = hpp_cache_folder_open(folder, &hpp_table_cache_kind, directory, 1, reason);
+
+    if (error != -ENOENT)
+        return error;
+    error = hpp_cache_folder_make(directory, reason);
+    return error ? error : hpp_cache_folder_open(folder, &hpp_table_cache_kind, directory, 1, reason);
+}
+
 int hpp_table_cache_check(const char *directory, const char **reason)
 {
-    int folder = open_folder(directory, 1, reason);
-    long error;
+    struct hpp_cache_folder folder;
+    long error = open_to_fill(&folder, directory, reason);
 
-    if (folder < 0)
-        return folder;
-    error = HPP_SYSCALL(faccessat, folder, ".", W_OK | X_OK, 0, 0, 0);
+    if (error)
+        return (int)error;
+    error = HPP_SYSCALL(faccessat, folder.fd, ".", W_OK | X_OK, 0, 0, 0);
     if (error)
         *reason = hpp_text_error(error);
-    hpp_sys_close(folder);
+    hpp_sys_close(folder.fd);
     return (int)error;
 }
 
-/* Makes a file of the open folder that nobody has; PARTIAL gets its name. */
-static int make_file(int folder, const char *name, char partial[HPP_TABLE_NAME_SIZE])
-{
-    int fd = -EEXIST;
-
-    for (int try = 0; try < TRIES && fd == -EEXIST; try++) {
-        struct hpp_text text = {partial, HPP_TABLE_NAME_SIZE, 0};
-
-        hpp_text_put(&text, name);
-        hpp_table_file_partial(partial, hpp_arch_ticks() ^ (uint64_t)hpp_sys_gettid() << 40);
-        fd = (int)HPP_SYSCALL(openat, folder, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                              0600, 0, 0);
-    }
-    return fd;
-}
-
-static int write_all(int fd, const void *bytes, uint64_t size)
+static int write_table(int fd, const struct hpp_unwind_table *table)
 {
     struct rlimit limit;
+    int error;
 
     /* Beyond the limit the kernel would send SIGXFSZ. */
-    if (!HPP_SYSCALL(prlimit64, 0, RLIMIT_FSIZE, NULL, &limit, 0, 0) && size > limit.rlim_cur)
+    if (!HPP_SYSCALL(prlimit64, 0, RLIMIT_FSIZE, NULL, &limit, 0, 0) && table->size > limit.rlim_cur)
         return -EFBIG;
-    for (uint64_t done = 0; done < size;) {
-        long count = hpp_sys_write(fd, (const char *)bytes + done, size - done);
-        if (count == -EINTR)
-            continue;
-        if (count <= 0)
-            return count ? (int)count : -EIO;
-        done += (uint64_t)count;
-    }
-    return (int)HPP_SYSCALL(fchmod, fd, 0444, 0, 0, 0, 0);
+    error = hpp_cache_write(fd, table, table->size);
+    return error ? error : (int)HPP_SYSCALL(fchmod, fd, 0444, 0, 0, 0, 0);
 }
 
-static int store(int folder, const char *name, const struct hpp_unwind_table *table)
+static int store(const struct hpp_cache_folder *folder, const char *name,
+                 const struct hpp_unwind_table *table)
 {
-    char partial[HPP_TABLE_NAME_SIZE];
-    int fd = make_file(folder, name, partial), error;
+    char partial[HPP_CACHE_NAME_SIZE];
+    int fd = hpp_cache_begin(folder, name, partial), error;
 
     if (fd < 0)
         return fd;
-    error = write_all(fd, table, table->size);
+    error = write_table(fd, table);
     hpp_sys_close(fd);
     if (!error)
-        error = (int)HPP_SYSCALL(renameat, folder, partial, folder, name, 0, 0);
+        error = (int)HPP_SYSCALL(renameat, folder->fd, partial, folder->fd, name, 0, 0);
     if (error)
-        hpp_table_file_remove(folder, partial);
+        hpp_cache_remove(folder, partial);
+    return error;
+}
+
+/* Keeps the folder within LIMIT. */
+static int evict(const struct hpp_cache_folder *folder, uint64_t limit)
+{
+    struct hpp_cache_list list;
+    uint64_t count = 0, bytes = 0;
+    int error;
+
+    hpp_cache_clear(folder, 0, &count, &bytes); /* what cannot be removed keeps no table out */
+    error = hpp_cache_list_read(folder, &list);
+    if (!error)
+        error = hpp_cache_evict(folder, &list, 0, limit);
+    hpp_cache_list_free(&list);
     return error;
 }
 
 int hpp_table_cache_store(const char *directory, const struct hpp_unwind_table *table, uint64_t limit)
 {
-    char name[HPP_TABLE_NAME_SIZE];
+    struct hpp_cache_folder folder;
+    char name[HPP_CACHE_NAME_SIZE];
     const char *reason;
-    int folder, error = hpp_table_file_name(name, table->build_id, table->build_id_size);
+    int error = name_file(name, table->build_id, table->build_id_size);
 
     if (error)
         return error;
     if (table->size > limit || table->size > SIZE_MAX_SANE)
         return -E2BIG;
-    folder = open_folder(directory, 1, &reason);
-    if (folder < 0)
-        return folder;
-    error = store(folder, name, table);
+    error = open_to_fill(&folder, directory, &reason);
+    if (error)
+        return error;
+    error = store(&folder, name, table);
     if (!error) /* afterwards: others may have stored at the same time */
-        error = hpp_table_folder_evict(folder, limit);
-    hpp_sys_close(folder);
+        error = evict(&folder, limit);
+    hpp_sys_close(folder.fd);
     return error;
 }

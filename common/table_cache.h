@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/cache_folder.h"
 #include "common/unwind_table.h"
+
+extern const struct hpp_cache_kind hpp_table_cache_kind;
 
 /* The folder where tables are kept, into DIRECTORY (SIZE bytes): `unwind` in SETTING (HPPROF_CACHE); where
  * that is NULL or "", in /var/cache/hpprof for root (EUID 0), otherwise in hpprof in CACHE_HOME
@@ -18,13 +21,14 @@ int hpp_table_cache_directory(char *directory, size_t size, const char *setting,
                               const char *cache_home, const char *home);
 
 /* Maps the table for BUILD_ID from the folder DIRECTORY (absolute). *TABLE gets it, checked
- * (hpp_unwind_is_valid, and it is for this build-id) and populated; hpp_unwind_free gives it back. Counts as
- * a use of the file. Returns 0; -ENOENT: not there; other -errno: it is not used. Unless it is 0, *TABLE is
- * NULL and *REASON says why in a constant text ("it belongs to another user", "its checksum is wrong"). */
+ * (hpp_unwind_is_intact, which since the boot some process must have found, and it is for this build-id) and
+ * in memory; hpp_unwind_free gives it back. Counts as a use of the file. Returns 0; -ENOENT: not there; other
+ * -errno: it is not used. Unless it is 0, *TABLE is NULL and *REASON says why in a constant text ("it belongs
+ * to another user", "its checksum is wrong"). */
 int hpp_table_cache_load(const char *directory, const uint8_t *build_id, unsigned build_id_size,
                          const struct hpp_unwind_table **table, const char **reason);
 
-/* The same, but is no use of the file. */
+/* The same, but is no use of the file, and all of it is checked. */
 int hpp_table_cache_peek(const char *directory, const uint8_t *build_id, unsigned build_id_size,
                          const struct hpp_unwind_table **table, const char **reason);
 

@@ -46,6 +46,15 @@ void hpp_text_put_thousandths(struct hpp_text *text, uint64_t thousandths)
     hpp_text_put_bytes(text, fraction, sizeof fraction);
 }
 
+unsigned hpp_text_read_hex(const char **at, uint8_t *bytes, unsigned most)
+{
+    unsigned count = 0;
+
+    for (; count < most && hpp_text_hex_digit((*at)[0]) >= 0 && hpp_text_hex_digit((*at)[1]) >= 0; *at += 2)
+        bytes[count++] = (uint8_t)(hpp_text_hex_digit((*at)[0]) << 4 | hpp_text_hex_digit((*at)[1]));
+    return count;
+}
+
 size_t hpp_text_length(const char *string)
 {
     size_t length = 0;
@@ -97,6 +106,21 @@ static int in_set(const char *set, char c, const char **end)
     return *set && found != invert;
 }
 
+int hpp_text_is_pattern(const char *pattern)
+{
+    const char *after;
+
+    while (*pattern) {
+        if (*pattern++ != '[')
+            continue;
+        in_set(pattern, 0, &after);
+        if (!after)
+            return 0;
+        pattern = after;
+    }
+    return 1;
+}
+
 int hpp_text_matches(const char *pattern, const char *text)
 {
     const char *star = NULL, *retry = NULL, *after;
@@ -132,17 +156,22 @@ const char *hpp_text_error(long error)
     } errors[] = {
         {EPERM, "Operation not permitted"},
         {ENOENT, "No such file or directory"},
+        {EINTR, "Interrupted system call"},
         {EIO, "Input/output error"},
+        {EBADF, "Bad file descriptor"},
         {EAGAIN, "Resource temporarily unavailable"},
         {ENOMEM, "Cannot allocate memory"},
         {EACCES, "Permission denied"},
         {EFAULT, "Bad address"},
+        {EBUSY, "Device or resource busy"},
         {EEXIST, "File exists"},
+        {ENODEV, "No such device"},
         {ENOTDIR, "Not a directory"},
         {EISDIR, "Is a directory"},
         {EINVAL, "Invalid argument"},
         {EMFILE, "Too many open files"},
         {ENFILE, "Too many open files in system"},
+        {ETXTBSY, "Text file busy"},
         {EFBIG, "File too large"},
         {ENOSPC, "No space left on device"},
         {EROFS, "Read-only file system"},

@@ -26,6 +26,15 @@ void hpp_text_put_thousandths(struct hpp_text *text, uint64_t thousandths);
 size_t hpp_text_length(const char *string);
 int hpp_text_equal(const char *a, const char *b);
 
+/* The value of a hexadecimal digit (no capitals); -1 for anything else. */
+static inline int hpp_text_hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Reads pairs of such digits at *AT, at most MOST, into BYTES and steps over them. Returns how many. */
+unsigned hpp_text_read_hex(const char **at, uint8_t *bytes, unsigned most);
+
 /* What follows PREFIX in STRING, or NULL if STRING does not begin so. */
 const char *hpp_text_after(const char *string, const char *prefix);
 
@@ -35,6 +44,9 @@ const char *hpp_text_base_name(const char *path);
 /* Shell pattern with *, ? and [set], [a-z], [!set]; '*' matches '/' too. Returns whether all of TEXT
  * matches. Time is bounded by the product of the lengths. */
 int hpp_text_matches(const char *pattern, const char *text);
+
+/* Whether PATTERN can match anything: each of its sets is closed. */
+int hpp_text_is_pattern(const char *pattern);
 
 /* The word for an errno value ("No space left on device"); "error" for one it does not know. */
 const char *hpp_text_error(long error);

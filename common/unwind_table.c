@@ -74,6 +74,41 @@ static int is_header_valid(const struct hpp_unwind_table *table, uint64_t size)
     return size == hpp_unwind_size(table);
 }
 
+/* Four rows, wherever they lie. */
+typedef uint32_t four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t four_signed __attribute__((vector_size(16)));
+
+/* How many of the COUNT rows, but for the first, are no higher in their page than the one before; sets *WRONG
+ * if one has a bit of OUT_OF_PAGE, or a rule that is not below RULES. */
+static uint32_t count_falls(const uint32_t *rows, uint32_t count, uint32_t out_of_page, uint32_t rules,
+                            uint32_t *wrong)
+{
+    four_signed falls = {0}, bad = {0};
+    uint32_t sum = 0, i = 1;
+
+    for (; i + 4 <= count; i += 4) {
+        four row = *(const four *)(rows + i), before = *(const four *)(rows + i - 1);
+        falls -= (four_signed)(row >> 16) <= (four_signed)(before >> 16);
+        bad |= (four_signed)(row & out_of_page);
+        bad |= (four_signed)(row & 0xffff) >= (int32_t)rules;
+    }
+    for (; i < count; i++) {
+        sum += rows[i] >> 16 <= rows[i - 1] >> 16;
+        *wrong |= (rows[i] & out_of_page) || (rows[i] & 0xffff) >= rules;
+    }
+    for (int lane = 0; lane < 4; lane++) {
+        sum += (uint32_t)falls[lane];
+        *wrong |= bad[lane] != 0;
+    }
+    return sum;
+}
+
+/* hpp_unwind_first as it is said, within bounds or not. */
+static uint32_t first_row(const struct hpp_unwind_table *table, uint32_t page)
+{
+    return hpp_unwind_bases(table)[page >> hpp_unwind_group(table)] + hpp_unwind_starts(table)[page];
+}
+
 /* Whether the rows of each page are in order, and all name a rule that is there. Tables have hundreds of
  * thousands of rows: these are gone through without branches, and where offsets do not rise is counted. That
  * may only be at the start of a page. */
@@ -81,37 +116,44 @@ static int are_rows_valid(const struct hpp_unwind_table *table)
 {
     const uint32_t *rows = hpp_unwind_rows(table);
     uint32_t count = table->rows, out_of_page = (uint32_t)(~0ull << (table->shift + 16));
-    uint32_t bad = 0, most = 0, falls = 0, before = 0;
+    uint32_t wrong = 0, falls = 0;
 
-    if (hpp_unwind_first(table, 0) || hpp_unwind_first(table, table->pages) != count)
+    if (first_row(table, 0) || first_row(table, table->pages) != count)
         return 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = rows[i];
-        bad |= row & out_of_page;
-        most = (row & 0xffff) > most ? row & 0xffff : most;
-        falls += row >> 16 <= before && i;
-        before = row >> 16;
+    if (count) {
+        wrong = (rows[0] & out_of_page) || (rows[0] & 0xffff) >= table->rules;
+        falls = count_falls(rows, count, out_of_page, table->rules, &wrong);
     }
     for (uint32_t page = 0; page < table->pages; page++) {
-        uint32_t first = hpp_unwind_first(table, page), next = hpp_unwind_first(table, page + 1);
+        uint32_t first = first_row(table, page), next = first_row(table, page + 1);
         if (next < first || next > count)
             return 0;
         if (first && first < next)
             falls -= rows[first] >> 16 <= rows[first - 1] >> 16;
     }
-    return !bad && !falls && most < table->rules;
+    return !wrong && !falls;
 }
 
-int hpp_unwind_is_valid(const struct hpp_unwind_table *table, uint64_t size)
+int hpp_unwind_is_bounded(const struct hpp_unwind_table *table, uint64_t size)
 {
     const struct hpp_unwind_rule *none = table->rule;
 
-    if (!is_header_valid(table, size) || table->checksum != hpp_unwind_checksum(table))
+    if (!is_header_valid(table, size))
         return 0;
     if (none->cfa != HPP_CFA_NONE || none->fp || none->ra)
         return 0;
     for (uint32_t i = 0; i < table->rules; i++)
         if (!is_rule_valid(&table->rule[i]))
             return 0;
-    return are_rows_valid(table);
+    return 1;
+}
+
+int hpp_unwind_is_intact(const struct hpp_unwind_table *table, uint64_t size)
+{
+    return hpp_unwind_is_bounded(table, size) && table->checksum == hpp_unwind_checksum(table);
+}
+
+int hpp_unwind_is_valid(const struct hpp_unwind_table *table, uint64_t size)
+{
+    return hpp_unwind_is_intact(table, size) && are_rows_valid(table);
 }

@@ -94,10 +94,12 @@ static inline const uint16_t *hpp_unwind_starts(const struct hpp_unwind_table *t
     return (const uint16_t *)(hpp_unwind_rows(table) + table->rows);
 }
 
-/* The number of the first row of PAGE, which is at most table->pages. */
+/* The number of the first row of PAGE, which is at most table->pages; never more than there are. */
 static inline uint32_t hpp_unwind_first(const struct hpp_unwind_table *table, uint64_t page)
 {
-    return hpp_unwind_bases(table)[page >> hpp_unwind_group(table)] + hpp_unwind_starts(table)[page];
+    uint32_t row = hpp_unwind_bases(table)[page >> hpp_unwind_group(table)] + hpp_unwind_starts(table)[page];
+
+    return row < table->rows ? row : table->rows;
 }
 
 /* The rule that holds at the link-time ADDRESS; rule 0 where there is none. */
@@ -106,7 +108,7 @@ static inline const struct hpp_unwind_rule *hpp_unwind_find(const struct hpp_unw
 {
     uint64_t offset = address - table->base, page = offset >> table->shift;
     const uint32_t *rows = hpp_unwind_rows(table);
-    uint32_t low, high, key;
+    uint32_t low, high, key, rule;
 
     if (page >= table->pages)
         return table->rule;
@@ -114,16 +116,23 @@ static inline const struct hpp_unwind_rule *hpp_unwind_find(const struct hpp_unw
     high = hpp_unwind_first(table, page + 1);
     key = (uint32_t)(offset & ((1u << table->shift) - 1)) << 16 | 0xffff;
     /* the first row of the page that begins behind the address, without branches that depend on it */
-    for (uint32_t left = high - low; left;) {
+    for (uint32_t left = high > low ? high - low : 0; left;) {
         uint32_t half = (left + 1) / 2;
         low += half & (0u - (rows[low + half - 1] <= key));
         left -= half;
     }
-    return low ? &table->rule[rows[low - 1] & 0xffff] : table->rule;
+    rule = low ? rows[low - 1] & 0xffff : 0;
+    return &table->rule[rule < table->rules ? rule : 0];
 }
 
-/* Whether the SIZE bytes at TABLE are a table: magic, size, checksum, and every number in it within its
- * bounds, so that looking up can read nothing outside. */
+/* Whether the SIZE bytes at TABLE have the magic and size of a table, and rules within their bounds: looking
+ * up reads nothing outside, whatever the rows are. */
+int hpp_unwind_is_bounded(const struct hpp_unwind_table *table, uint64_t size);
+
+/* Whether it is that, and is as it was made: has its checksum. */
+int hpp_unwind_is_intact(const struct hpp_unwind_table *table, uint64_t size);
+
+/* Whether it is intact, and its rows are as they should be, which whoever makes a table may ask. */
 int hpp_unwind_is_valid(const struct hpp_unwind_table *table, uint64_t size);
 
 /* The checksum that belongs in the header. */

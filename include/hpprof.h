@@ -95,8 +95,7 @@ HPPROF_INLINE int hpp_stop(void)
     return hpprof_api_()->stop();
 }
 
-/* Returns when all samples so far are in the file: 0, or the error of writing; -ETIMEDOUT after five seconds.
- */
+/* Returns when all samples so far are in the file: 0, or the error of writing; -ETIMEDOUT after 5 s. */
 HPPROF_INLINE int hpp_flush(void)
 {
     return hpprof_api_()->flush();

@@ -15,12 +15,15 @@
 #include "preload/api.h"
 #include "preload/exec_mark.h"
 #include "preload/head_comments.h"
-#include "preload/huge_pages.h"
 #include "preload/libunwind.h"
 #include "preload/options.h"
 #include "preload/output_path.h"
 #include "preload/own_images.h"
-#include "preload/remap.h"
+#include "preload/refusal.h"
+#include "preload/remap/data.h"
+#include "preload/remap/hot.h"
+#include "preload/remap/huge_pages.h"
+#include "preload/remap/remap.h"
 #include "preload/source_choice.h"
 #include "preload/tell.h"
 #include "preload/threads.h"
@@ -95,6 +98,8 @@ static int start_writer(const char *folder, int inherited)
         return -ENOMEM;
     hpp_tables_init(agent.tables, agent.options.cache_max);
     hpp_head_comments(&agent.options, &agent.remap, inherited);
+    if (agent.options.remap.how != HPP_REMAP_OFF)
+        hpp_hot_begin(&agent.options.remap, &agent.remap, !hpp_remap_at_start(&agent.options.remap));
     /* In a session the file is there from the start, locked as long as its writer lives: so hpprof record
      * knows whom to wait for. The lock goes with the open file, which the writer inherits. */
     writer->file.locked = agent.options.session != NULL;
@@ -162,11 +167,12 @@ static int look_around(char **arguments)
     struct hpp_text name = HPP_TEXT(line);
     int is_large = hpp_own_images_look(&own, HPP_HUGE_PAGE);
 
-    if ((is_large && agent.options.remap != HPP_REMAP_OFF) || agent.options.unwind == HPP_UNWIND_LIBUNWIND ||
-        hpp_own_images_name(arguments, &name) || !(agent.program = hpp_arena_copy(&agent.arena, line)))
+    if ((is_large && hpp_remap_before_main(&agent.options.remap)) ||
+        agent.options.unwind == HPP_UNWIND_LIBUNWIND || hpp_own_images_name(arguments, &name) ||
+        !(agent.program = hpp_arena_copy(&agent.arena, line)))
         return find_images();
     hpp_sampler.agent = &own;
-    if (agent.options.remap != HPP_REMAP_OFF)
+    if (agent.options.remap.how != HPP_REMAP_OFF && !is_large)
         hpp_remap_leave_small(&agent.remap);
     return 0;
 }
@@ -233,12 +239,14 @@ static void tell_descendants(void)
 /* The program may overwrite its environment (setproctitle): keep what later needs. */
 static int keep_options(void)
 {
-    const char **texts[] = {&agent.options.session, &agent.options.first, &agent.options.out};
+    struct hpp_agent_options *o = &agent.options;
+    const char **texts[] = {&o->session,     &o->first,         &o->out,
+                            &o->remap.match, &o->remap.profile, &o->remap.text_cache};
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (*texts[i] && !(*texts[i] = hpp_arena_copy(&agent.arena, *texts[i])))
             return -ENOMEM;
-    agent.folder = agent.options.first;
+    agent.folder = o->first;
     return 0;
 }
 
@@ -278,33 +286,10 @@ static void choose_walker(void)
     hpp_tell(&text);
 }
 
-static void remap(void)
-{
-    struct hpp_remap_options options = {agent.options.remap_min, agent.options.remap_max,
-                                        agent.options.remap_match};
-
-    if (agent.options.remap != HPP_REMAP_OFF && atomic_load(&hpp_sampler.code))
-        hpp_remap_text(atomic_load(&hpp_sampler.code), hpp_sampler.agent, &options, &agent.remap);
-}
-
-/* Exported, so that all copies of this library in a process share one: preloaded twice, only one starts. */
-__attribute__((visibility("default"))) int hpprof_agent_is_here;
-
-static int is_second_copy(void)
-{
-    return __atomic_exchange_n(&hpprof_agent_is_here, 1, __ATOMIC_RELAXED);
-}
-
-/* The kill switch: nothing is done, and all this costs is to ask for one file. */
-static int is_switched_off(char **environment)
-{
-    return !HPP_SYSCALL(faccessat, AT_FDCWD, hpp_agent_off_file(environment), F_OK, 0, 0, 0);
-}
-
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
     (void)argc;
-    if (getauxval(AT_SECURE) || hpp_arch_is_valgrind() || is_second_copy() || is_switched_off(environment))
+    if (hpp_agent_is_refused(environment))
         return;
     hpp_tell_init();
     hpp_agent_options_read(environment, &agent.options);
@@ -325,7 +310,10 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     if (hpp_sampler.check_all)
         hpp_checked_read_open();
     choose_walker();
-    remap();
+    hpp_remap_data_move(&agent.options.remap);
+    hpp_own_images_ask_huge(&agent.options.remap);
+    if (atomic_load(&hpp_sampler.code))
+        hpp_remap_text(atomic_load(&hpp_sampler.code), hpp_sampler.agent, &agent.options.remap, &agent.remap);
     hpp_accounts_begin(hpp_exec_mark_take(environment));
     if (!agent.options.start)
         hpp_pause_from_start();

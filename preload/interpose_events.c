@@ -1,5 +1,5 @@
-/* dlclose, prctl, syscall, wait for whatever child: events that the agent must hear of at once. Runs on the
- * target's threads, in place of the real functions, which it always calls. */
+/* dlclose, prctl, syscall, wait for whatever child: events that the agent must hear of at
+ * once. Runs on the target's threads, in place of the real functions, which it always calls. */
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <stdarg.h>
@@ -10,6 +10,7 @@
 #include "common/sys.h"
 #include "preload/agent.h"
 #include "preload/interpose.h"
+#include "preload/remap/move_guard.h"
 #include "preload/threads.h"
 #include "profiler/handler.h"
 #include "profiler/sampler.h"
@@ -21,11 +22,14 @@ int dlclose(void *handle);
 /* What is loaded next may lie where this lay: samples on both sides of it are told apart by the epoch. */
 EXPORT int dlclose(void *handle)
 {
+    unsigned change;
     int result;
 
     atomic_fetch_add(&hpp_sampler.epoch, 1);
     hpp_walk_libunwind_pause();
+    change = hpp_guard_before_change(0, UINT64_MAX);
     result = REAL(dlclose)(handle);
+    hpp_guard_after_change(change);
     hpp_walk_libunwind_flush();
     hpp_walk_libunwind_resume(0);
     atomic_fetch_add(&hpp_sampler.epoch, 1);

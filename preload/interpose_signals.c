@@ -80,8 +80,7 @@ static int program_sigaction(int number, const struct sigaction *new, struct sig
     return status;
 }
 
-/* ---- sigaction and its kin ------------------------------------------------------------------------------
- */
+/* ---- sigaction and its kin ---------------------------------------------------------------------------- */
 
 /* Whether the program's disposition of it is kept beside ours. */
 static int is_kept(int number)

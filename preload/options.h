@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
+#include "preload/remap/remap.h"
 #include "profiler/source.h"
 
-enum hpp_remap_backend { HPP_REMAP_AUTO, HPP_REMAP_ANON, HPP_REMAP_OFF }; /* order of options.def */
 enum hpp_unwind { HPP_UNWIND_AUTO, HPP_UNWIND_FP, HPP_UNWIND_LIBUNWIND };
 enum hpp_validate { HPP_VALIDATE_AUTO, HPP_VALIDATE_PIPE };
 
@@ -16,10 +16,7 @@ struct hpp_agent_options {
     unsigned max_cpu; /* per cent */
     enum hpp_timer timer;
     enum hpp_event event;
-    enum hpp_remap_backend remap;
-    uint64_t remap_min;
-    uint64_t remap_max;
-    const char *remap_match;
+    struct hpp_remap_options remap;
     enum hpp_validate validate;
     enum hpp_unwind unwind;
     unsigned depth;

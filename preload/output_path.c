@@ -38,8 +38,7 @@ void hpp_output_path(struct hpp_pprof_file *file, const struct hpp_agent_options
     if (options->out[0] != '/') {
         char here[HPP_PATH_MAX];
         long length = HPP_SYSCALL(getcwd, here, sizeof here, 0, 0, 0, 0);
-        /* a directory that has no name (any more) cannot be written to by name: this one fails, and says so
-         */
+        /* a directory that has no name (any more) cannot be written to by name: this fails, and says so */
         hpp_text_put(&path, length > 0 && here[0] == '/' ? here : "/(nameless directory)");
         if (path.used > 1)
             hpp_text_put(&path, "/");

@@ -7,6 +7,7 @@
 
 #include "common/sys.h"
 #include "common/text.h"
+#include "preload/remap/huge_pages.h"
 #include "profiler/handler.h"
 #include "profiler/pprof_append.h"
 
@@ -45,6 +46,32 @@ int hpp_own_images_look(struct hpp_segment *own, size_t size)
 
     dl_iterate_phdr(look_at, &look);
     return look.is_large;
+}
+
+static int ask_huge(struct dl_phdr_info *object, size_t size, void *data)
+{
+    const struct hpp_remap_options *options = data;
+
+    (void)size;
+    for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &object->dlpi_phdr[i];
+        uint64_t address = object->dlpi_addr + p->p_vaddr;
+        uint64_t start = (address + HPP_HUGE_PAGE - 1) & ~(HPP_HUGE_PAGE - 1);
+        uint64_t end = (address + p->p_filesz) & ~(HPP_HUGE_PAGE - 1);
+        if (p->p_type == PT_LOAD && p->p_flags == (PF_R | PF_X) && end > start &&
+            end - start >= options->min && !((address ^ p->p_offset) & (HPP_HUGE_PAGE - 1)))
+            hpp_sys_madvise(start, end - start, MADV_HUGEPAGE);
+    }
+    return 0;
+}
+
+void hpp_own_images_ask_huge(const struct hpp_remap_options *options)
+{
+    struct hpp_remap_options copy = *options;
+
+    if (options->how == HPP_REMAP_AUTO && options->when == HPP_REMAP_WHEN_AUTO && !options->refused &&
+        hpp_text_equal(options->match, "*"))
+        dl_iterate_phdr(ask_huge, &copy);
 }
 
 /* The path that the program was executed by, if its last part is the file's name: not if it is a symbolic

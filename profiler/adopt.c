@@ -38,8 +38,7 @@ static struct {
     uint64_t posted[REMEMBERED]; /* when the_requests came to be; 0: its thread has been called */
 } the_writer;
 
-/* ---- the target's side: handlers, and threads that begin -------------------------------------------------
- */
+/* ---- the target's side: handlers, and threads that begin ---------------------------------------------- */
 
 /* What a thread has USED (ns) before it was found, its first sample stands for. Rounded by chance. */
 static void add_head(struct hpp_slot *slot, uint64_t used)
@@ -130,8 +129,7 @@ void hpp_adopt_after_fork(void)
     the_writer.count = 0;
 }
 
-/* ---- the writer's side -----------------------------------------------------------------------------------
- */
+/* ---- the writer's side -------------------------------------------------------------------------------- */
 
 static unsigned count_slots(void)
 {
@@ -246,8 +244,9 @@ static void adopt(struct stranger *stranger, uint64_t now)
         hpp_adopt_post(slot, now);
     } else {
         add_head(slot, used_by(slot->tid));
-        atomic_store(&slot->state, HPP_SLOT_ACTIVE);
-        hpp_timer_perf_ask();
+        /* not if the thread has begun meanwhile, and ended it */
+        if (atomic_compare_exchange_strong(&slot->state, &(uint32_t){HPP_SLOT_CLAIMED}, HPP_SLOT_ACTIVE))
+            hpp_timer_perf_ask();
     }
 }
 

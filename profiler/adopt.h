@@ -1,7 +1,6 @@
 /* Threads that did not begin with us: made by a raw clone, or before the agent was there. The writer finds
  * them in /proc/PID/task and prepares a slot; their timer must be made by a thread of their own process: the
- * next handler that runs in any of them does it. Where none runs, a signal to that very thread makes one run.
- */
+ * next handler that runs in any of them does it. Where none runs, a signal to that thread makes one run. */
 #ifndef HPP_PROFILER_ADOPT_H
 #define HPP_PROFILER_ADOPT_H
 

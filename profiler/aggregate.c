@@ -10,7 +10,7 @@
 #include "profiler/walk.h"
 #include "profiler/signal_safe.h"
 
-#define STACK_SLOTS  4096u
+#define STACK_SLOTS  512u
 #define STACK_MEMORY (8u << 20) /* between two flushes; more is lost, and counted */
 #define TABLE_MEMORY (64u << 20)
 #define SPECIAL      UINT32_MAX /* instead of a mapping */
@@ -146,7 +146,7 @@ static int grow_locations(struct hpp_aggregate *aggregate)
         grow(&aggregate->arena, (void **)&aggregate->locations, &aggregate->location_capacity, slots / 2,
              sizeof(struct hpp_location)))
         return -ENOMEM;
-    index = hpp_arena_allocate(&aggregate->arena, slots * sizeof *index);
+    index = hpp_arena_allocate_written(&aggregate->arena, slots * sizeof *index);
     if (!index)
         return -ENOMEM;
     for (uint32_t i = 0; i < aggregate->location_count; i++) {
@@ -267,7 +267,7 @@ static int is_stack(const struct hpp_stack *stack, uint64_t hash, struct owner o
 static int grow_stacks(struct hpp_aggregate *aggregate)
 {
     uint32_t slots = aggregate->stack_slots ? aggregate->stack_slots * 2 : STACK_SLOTS;
-    struct hpp_stack **index = hpp_arena_allocate(&aggregate->stack_arena, slots * sizeof *index);
+    struct hpp_stack **index = hpp_arena_allocate_written(&aggregate->stack_arena, slots * sizeof *index);
 
     if (!index)
         return -ENOMEM;

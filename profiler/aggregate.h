@@ -83,8 +83,8 @@ int hpp_aggregate_label(struct hpp_aggregate *aggregate, uint32_t number, uint32
 int hpp_aggregate_segments(struct hpp_aggregate *aggregate, const struct hpp_code_map *map);
 
 /* Adds one ring record (profiler/ring.h) of thread TID with name NAME. Returns its stack, which is there
- * until hpp_aggregate_clear is called twice; what cannot be held is added to lost_weight, and NULL returned.
- */
+ * until hpp_aggregate_clear is called twice; what cannot be held is added to lost_weight, and NULL
+ * returned. */
 struct hpp_stack *hpp_aggregate_add(struct hpp_aggregate *aggregate, const struct hpp_code_map *map,
                                     const uint64_t *record, int tid, uint32_t name);
 

@@ -28,8 +28,7 @@ void hpp_budget_follow(struct hpp_slot *slot)
         hpp_timer_cpu_change(slot, multiplier);
 }
 
-/* ---- the writer ------------------------------------------------------------------------------------------
- */
+/* ---- the writer --------------------------------------------------------------------------------------- */
 
 static struct {
     uint64_t last;              /* look */
@@ -78,11 +77,14 @@ void hpp_budget_begin(void)
 
 void hpp_budget_pause(void)
 {
-    the_budget.paused_at = own_cpu();
+    if (hpp_sampler.max_cpu)
+        the_budget.paused_at = own_cpu();
 }
 
 void hpp_budget_resume(void)
 {
+    if (!hpp_sampler.max_cpu)
+        return;
     the_budget.paused += own_cpu() - the_budget.paused_at;
     the_budget.paused_at = 0;
 }

@@ -10,6 +10,7 @@
 #include "profiler/adopt.h"
 #include "profiler/budget.h"
 #include "profiler/books.h"
+#include "profiler/images.h"
 #include "profiler/labels.h"
 #include "profiler/sampler.h"
 #include "profiler/sandbox.h"
@@ -19,99 +20,31 @@
 #include "profiler/walk_libunwind.h"
 #include "profiler/signal_safe.h"
 
-#define MS                1000000ull
-#define SCAN_INTERVAL_MIN (100 * MS)
-#define SCAN_INTERVAL_MAX (1000 * MS)
-#define QUIET_TRIES       100
-
-/* Whether no handler, and no fork that is copying it, can still have the map before the present one. */
-static int old_map_is_free(void)
-{
-    uint32_t used = atomic_load(&hpp_sampler.rings_used);
-
-    if (atomic_load(&hpp_sampler.forking))
-        return 0;
-    for (uint32_t i = 0; i < used; i++) {
-        struct hpp_ring *ring = atomic_load(&hpp_sampler.rings[i]);
-        for (int tries = 0; ring && atomic_load(&ring->busy); tries++) {
-            if (tries == QUIET_TRIES)
-                return 0;
-            HPP_SYSCALL(sched_yield, 0, 0, 0, 0, 0, 0);
-        }
-    }
-    return 1;
-}
-
-/* Looks at /proc/self/maps for images that came or went, and publishes the new map. */
-static void scan_images(uint64_t now)
-{
-    struct hpp_writer *writer = &hpp_writer;
-    int other = !writer->map_current;
-    const struct hpp_code_map *before = atomic_load(&hpp_sampler.code);
-    const struct hpp_code_map *map;
-    int error;
-
-    writer->last_scan = now;
-    if (!old_map_is_free())
-        return;
-    writer->epoch = atomic_load(&hpp_sampler.epoch);
-    writer->map_before = NULL;
-    hpp_arena_reset(&writer->map_arena[other]);
-    error = hpp_image_scan(&writer->image_arena, &writer->map_arena[other], before,
-                           before ? 0 : writer->entry, &map);
-    if (!error)
-        error = hpp_aggregate_segments(&writer->aggregate, map);
-    if (error)
-        atomic_store(&writer->note,
-                     "the memory map could not be read, or is too large: code loaded later has no names");
-    if (error || map == before) {
-        /* nothing new: what is unknown stays so, do not look for it all the time */
-        writer->scan_interval =
-            error && !writer->scan_interval ? SCAN_INTERVAL_MIN : writer->scan_interval * 2;
-        if (writer->scan_interval > SCAN_INTERVAL_MAX)
-            writer->scan_interval = SCAN_INTERVAL_MAX;
-        return;
-    }
-    writer->scan_interval = SCAN_INTERVAL_MIN;
-    writer->map_current = other;
-    writer->map_before = before;
-    hpp_tables_load(map);
-    atomic_store(&hpp_sampler.code, map);
-}
+#define SCAN_AGE 1000000000ull /* ns: a flush looks for images if nothing else has for so long */
 
 void hpp_writer_begin(void)
 {
+    hpp_writer.has_begun = 1;
     if (atomic_load(&hpp_writer.stop))
         return;
     if (atomic_load(&hpp_sampler.code))
         hpp_tables_load(atomic_load(&hpp_sampler.code));
     else
-        scan_images(hpp_sys_now(CLOCK_MONOTONIC));
+        hpp_images_scan(hpp_sys_now(CLOCK_MONOTONIC));
 }
 
 /* The map that was true when the record was taken: a library may have gone since, and another come in its
  * place. */
-static const struct hpp_code_map *map_of(const uint64_t *record, uint64_t now)
+static const struct hpp_code_map *map_of(const struct hpp_slot *slot, const uint64_t *record, uint64_t now)
 {
     int8_t age = (int8_t)(HPP_RECORD_EPOCH(record[0]) - (uint8_t)hpp_writer.epoch);
 
     if (age > 0)
-        scan_images(now);
-    return age < 0 && hpp_writer.map_before ? hpp_writer.map_before : atomic_load(&hpp_sampler.code);
-}
-
-/* Whether the record holds an address that could be code of an image not known yet. */
-static int has_unknown(const struct hpp_slot *slot, const uint64_t *record)
-{
-    const struct hpp_code_map *map = atomic_load(&hpp_sampler.code);
-    uint64_t stop = record[1];
-
-    for (unsigned i = 0; i < HPP_RECORD_FRAMES(record[0]); i++)
-        if (record[HPP_RECORD_WORDS + i] != HPP_WALK_GAP &&
-            !hpp_image_find(map, record[HPP_RECORD_WORDS + i]))
-            return 1;
-    return HPP_RECORD_END(record[0]) == HPP_WALK_NOT_CODE && stop > 65536 && stop < 1ull << 47 &&
-           !(stop >= slot->stack_low && stop < slot->stack_end) && !hpp_image_find(map, stop - 1);
+        hpp_images_scan(now);
+    if (age < 0 && hpp_writer.map_before)
+        return hpp_writer.map_before;
+    hpp_images_look(slot, record, now);
+    return atomic_load(&hpp_sampler.code);
 }
 
 /* Asks the kernel for the present name of the target's thread TID. Returns whether it told. */
@@ -171,14 +104,23 @@ static uint64_t without_invented(const uint64_t *record, const struct hpp_code_m
     return record[0];
 }
 
+/* Tells of WEIGHT at the innermost address of STACK. */
+static void tell_sampled(const struct hpp_stack *stack, uint32_t weight)
+{
+    if (stack && hpp_writer.sampled)
+        hpp_writer.sampled(hpp_writer.aggregate.locations[stack->locations[0] - 1].address, weight);
+}
+
 /* The last sample of the slot's thread is to stand for WEIGHT periods more. Where that was long ago, they are
  * booked instead. */
 static void extend_last(struct hpp_slot *slot, uint32_t weight)
 {
-    if (slot->named_at >= hpp_writer.flushes && slot->last)
+    if (slot->named_at >= hpp_writer.flushes && slot->last) {
         hpp_aggregate_extend(&hpp_writer.aggregate, slot->last, weight);
-    else
+        tell_sampled(slot->last, weight);
+    } else {
         hpp_account_add(HPP_SHORT_LIVED, slot->start_routine, (int64_t)(weight * hpp_sampler.period));
+    }
 }
 
 static void take_record(struct hpp_slot *slot, uint64_t *record, uint64_t now)
@@ -188,14 +130,13 @@ static void take_record(struct hpp_slot *slot, uint64_t *record, uint64_t now)
     int stale = HPP_RECORD_EPOCH(record[0]) != (uint8_t)writer->epoch;
     uint64_t head = record[0];
 
-    if (now - writer->last_scan >= writer->scan_interval && has_unknown(slot, record))
-        scan_images(now);
-    map = map_of(record, now);
+    map = map_of(slot, record, now);
     if (stale)
         record[0] = without_invented(record, map);
     if (record[0] & HPP_RECORD_UNTOLD)
         hpp_tables_note(map, record);
     slot->last = hpp_aggregate_add(&writer->aggregate, map, record, slot->tid, thread_name(slot));
+    tell_sampled(slot->last, HPP_RECORD_WEIGHT(record[0]));
     record[0] = head;
 }
 
@@ -223,7 +164,7 @@ int hpp_writer_drain(void)
     uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
     uint32_t used = atomic_load(&hpp_sampler.rings_used);
 
-    if (hpp_writer.proc_is_ours)
+    if (hpp_writer.proc_is_ours && hpp_writer.has_begun)
         soon = hpp_adopt_look(now);
     hpp_timer_perf_serve();
     for (uint32_t i = 0; i < used; i++) {
@@ -327,11 +268,10 @@ int hpp_writer_flush(const char *cause)
     if (!writer->file.size && !writer->always_write && !writer->aggregate.samples &&
         !writer->aggregate.first && !(cause && hpp_books_are_needed()))
         return 0;
-    if (!cause || !atomic_load(&hpp_sampler.code))
-        scan_images(writer->last_flush);
-    if (writer->introduce)
-        writer->introduce();
-    writer->introduce = NULL;
+    if (!atomic_load(&hpp_sampler.code) || (!cause && writer->last_flush - writer->last_scan >= SCAN_AGE))
+        hpp_images_scan(writer->last_flush);
+    if (writer->describe)
+        writer->describe(cause != NULL);
     hpp_books_settle(cause != NULL);
     hpp_books_comment(cause != NULL);
     if (!cause) {

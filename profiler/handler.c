@@ -97,8 +97,7 @@ static void take_sample(struct hpp_slot *slot, const ucontext_t *context, uint32
         atomic_fetch_add_explicit(&hpp_sampler.dropped, weight, memory_order_relaxed);
         return;
     }
-    /* the ring was taken before the map is read: the writer frees an old map only when no handler can have it
-     */
+    /* the ring was taken before the map is read: the writer frees an old map only when no handler has it */
     walk.cache = &ring->cache;
     walk.code = atomic_load(&hpp_sampler.code);
     (hpp_sampler.libunwind ? hpp_walk_libunwind : hpp_walk_frames)(&walk, record + HPP_RECORD_WORDS,

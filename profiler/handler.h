@@ -36,8 +36,8 @@ int hpp_handler_program_action(const struct hpp_kernel_sigaction *new, struct hp
 void hpp_handler_avoid_alternate_stacks(void);
 
 /* Around a call of exec, which comes back if it failed. What is executed inherits that a signal is ignored,
- * but not that a handler of ours passes it to nobody. Also in a vfork child, whose dispositions are its own.
- */
+ * but not that a handler of ours passes it to nobody. Also in a vfork child, whose dispositions are its
+ * own. */
 void hpp_handler_before_exec(void);
 void hpp_handler_after_exec(void);
 

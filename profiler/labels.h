@@ -1,6 +1,6 @@
 /* Labels that the program gives its samples: pairs of key and value, each known by a number from 1 on. The
- * table only grows, is never locked, and fork children have it. Any thread; hpp_labels_get is for the writer.
- */
+ * table only grows, is never locked, and fork children have it. Any thread; hpp_labels_get is for the
+ * writer. */
 #ifndef HPP_PROFILER_LABELS_H
 #define HPP_PROFILER_LABELS_H
 

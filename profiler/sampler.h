@@ -128,8 +128,8 @@ int hpp_slot_is_value(uint64_t value);
 #define HPP_SLOT_NOBODY 0x487000000000ffffull
 
 /* Starts the slot's thread's signals (source.h); of a timer, the first after a random part of the period.
- * Called by that thread. Returns 0, or -errno: then the thread is counted as unsampled, but keeps its slot.
- */
+ * Called by that thread. Returns 0, or -errno: then the thread is counted as unsampled, but keeps its
+ * slot. */
 int hpp_timer_arm(struct hpp_slot *slot);
 
 /* Stops and deletes the timer. Returns whether there was one. Any thread of the process. */

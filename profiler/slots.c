@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "common/arena.h"
 #include "common/sys.h"
 #include "profiler/adopt.h"
 #include "profiler/signal_safe.h"
@@ -12,7 +13,8 @@
 #define MARK       0x4870ull
 #define INDEX_BITS 16
 
-#define RINGS_MIN 2u
+#define RINGS_MIN     2u
+#define WRITER_MEMORY (900u << 10) /* its stack, and the first chunk of each of its arenas */
 
 _Static_assert(HPP_SLOT_NOBODY >> 48 == MARK && (HPP_SLOT_NOBODY & 0xffff) >= HPP_SLOTS, "");
 
@@ -32,8 +34,8 @@ void hpp_ring_map(uint32_t index)
         ;
 }
 
-/* One mapping for all, as each takes time: the pool's index, the slots, and the first ring, which every
- * process needs. */
+/* One mapping for the pool's index, the slots and the first ring, which every process needs; and what else it
+ * will map comes out of that. */
 int hpp_sampler_init(uint64_t memory)
 {
     uint64_t count = memory / sizeof(struct hpp_ring), index, slots;
@@ -42,11 +44,9 @@ int hpp_sampler_init(uint64_t memory)
     count = count < RINGS_MIN ? RINGS_MIN : count > HPP_SLOTS ? HPP_SLOTS : count;
     index = (count * sizeof *hpp_sampler.rings + 63) & ~63ull;
     slots = (index + HPP_SLOTS * sizeof *hpp_sampler.slots + 4095) & ~4095ull;
-    at = hpp_arena_map(slots + sizeof(struct hpp_ring));
-    if (!at)
+    if (hpp_arena_reserve(slots + sizeof(struct hpp_ring) + WRITER_MEMORY))
         return -ENOMEM;
-    /* little of it is touched: not 2 MiB at once where the kernel would like that */
-    hpp_sys_madvise((uint64_t)(uintptr_t)at, slots, MADV_NOHUGEPAGE);
+    at = hpp_arena_map(slots + sizeof(struct hpp_ring));
     hpp_sampler.rings = (void *)at;
     hpp_sampler.ring_count = (uint32_t)count;
     hpp_sampler.slots = (void *)(at + index);
@@ -86,6 +86,7 @@ void hpp_sampler_after_fork(const struct hpp_code_map *code)
         *slot = (struct hpp_slot){.timer = -1, .value = slot->value};
     }
     hpp_adopt_after_fork();
+    hpp_arena_reserve_forget();
     atomic_store(&hpp_sampler.slots_used, 0);
     atomic_store(&hpp_sampler.code, code);
     atomic_store(&hpp_sampler.multiplier, 1);

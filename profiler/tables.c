@@ -47,18 +47,10 @@ void hpp_tables_init(const char *directory, uint64_t limit)
 
 /* ---- what is known ----------------------------------------------------------------------------------- */
 
-static int has_same_id(const struct hpp_image *a, const uint8_t *id, unsigned size)
-{
-    for (unsigned i = 0; i < size; i++)
-        if (a->build_id[i] != id[i])
-            return 0;
-    return size && a->build_id_size == size;
-}
-
 /* Whether A and B are one file, so that one table serves both. */
 static int is_same(const struct hpp_image *a, const struct hpp_image *b)
 {
-    return a == b || has_same_id(a, b->build_id, b->build_id_size);
+    return a == b || hpp_build_id_equal(a->build_id, a->build_id_size, b->build_id, b->build_id_size);
 }
 
 static void publish(struct hpp_segment *segment, const struct hpp_unwind_table *table)
@@ -194,23 +186,30 @@ static int open_file(const struct hpp_image *image)
     if (image->kind != HPP_IMAGE_FILE || !image->build_id_size || hpp_text_after(image->path, "/dev/"))
         return -1;
     source.fd = (int)hpp_sys_open(image->path, O_RDONLY | O_NONBLOCK, 0);
-    if (source.fd >= 0 && (hpp_elf_header_read(&source, &header) ||
-                           !has_same_id(image, header.build_id, header.build_id_size))) {
+    if (source.fd >= 0 &&
+        (hpp_elf_header_read(&source, &header) ||
+         !hpp_build_id_equal(image->build_id, image->build_id_size, header.build_id, header.build_id_size))) {
         hpp_sys_close(source.fd);
         return -1;
     }
     return source.fd;
 }
 
-/* Whether the program has a limit of memory, which is the writer's memory as well: it would run into it
- * sooner. */
-static int is_memory_limited(void)
+/* Whether process PID (0: this one) has a limit of memory. */
+static int has_memory_limit(int pid)
 {
     struct rlimit space = {RLIM_INFINITY, 0}, data = {RLIM_INFINITY, 0};
 
-    HPP_SYSCALL(prlimit64, hpp_writer.target, RLIMIT_AS, NULL, &space, 0, 0);
-    HPP_SYSCALL(prlimit64, hpp_writer.target, RLIMIT_DATA, NULL, &data, 0, 0);
+    HPP_SYSCALL(prlimit64, pid, RLIMIT_AS, NULL, &space, 0, 0);
+    HPP_SYSCALL(prlimit64, pid, RLIMIT_DATA, NULL, &data, 0, 0);
     return space.rlim_cur != RLIM_INFINITY || data.rlim_cur != RLIM_INFINITY;
+}
+
+/* Whether the program has a limit of memory, which is the writer's memory as well: it would run into it
+ * sooner. The limit that we inherited counts as well: after the program's end its own cannot be asked for. */
+static int is_memory_limited(void)
+{
+    return has_memory_limit(0) || has_memory_limit(hpp_writer.target);
 }
 
 /* From the file where it is the right one: it has more than is loaded. Else from memory. */

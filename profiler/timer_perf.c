@@ -195,12 +195,25 @@ static long open_within_limit(int tid)
     return -EMFILE;
 }
 
+/* A thread that was slow to begin was taken for one that had not begun with us, and got an event then, for a
+ * slot that it gave up. Closed that will be when no signal of it can be on its way any more. */
+static void silence_former(int tid)
+{
+    for (int fd = 0; fd < the_perf->used; fd++) {
+        uint64_t value = atomic_load(&the_perf->events[fd].value);
+        if (value && the_perf->events[fd].tid == tid && !hpp_slot_of(value))
+            HPP_SYSCALL(ioctl, fd, PERF_EVENT_IOC_DISABLE, 0, 0, 0, 0);
+    }
+}
+
 static long open_for(struct hpp_slot *slot)
 {
     uint64_t value = slot->value;
     int tid = slot->tid;
-    long fd = open_within_limit(tid), error;
+    long fd, error;
 
+    silence_former(tid);
+    fd = open_within_limit(tid);
     if (fd == -EMFILE) {
         hpp_timer_perf_tidy();
         fd = open_within_limit(tid);
@@ -231,7 +244,7 @@ static void pause_or_resume(void)
         return;
     the_perf->paused = paused;
     for (int fd = 0; fd < the_perf->used; fd++)
-        if (atomic_load(&the_perf->events[fd].value))
+        if (hpp_slot_of(atomic_load(&the_perf->events[fd].value)))
             HPP_SYSCALL(ioctl, fd, paused ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE, 0, 0, 0, 0);
 }
 
@@ -245,10 +258,10 @@ static void stand_in(struct hpp_slot *slot)
     }
     if (!atomic_load(&hpp_writer.note))
         atomic_store(&hpp_writer.note, "perf gave no event for some threads: CPU timers stand in for them");
-    if (!slot->stack_end) {
-        atomic_store(&slot->state, HPP_SLOT_CLAIMED);
+    /* not if the thread has begun meanwhile, and ended it */
+    if (!slot->stack_end &&
+        atomic_compare_exchange_strong(&slot->state, &(uint32_t){HPP_SLOT_ACTIVE}, HPP_SLOT_CLAIMED))
         hpp_adopt_post(slot, hpp_sys_now(CLOCK_MONOTONIC));
-    }
 }
 
 void hpp_timer_perf_serve(void)

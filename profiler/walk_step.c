@@ -54,8 +54,7 @@ static enum hpp_walk_end read_word(struct hpp_walker *w, uint64_t address, uint6
     return HPP_WALK_GOES_ON;
 }
 
-/* ---- from frame to frame --------------------------------------------------------------------------------
- */
+/* ---- from frame to frame ------------------------------------------------------------------------------ */
 
 /* The value of register NUMBER; other than sp and fp only the interrupted code's is known. */
 static int register_value(const struct hpp_walker *w, const struct hpp_frame *frame, unsigned number,

@@ -26,6 +26,7 @@
 #define TICK_IDLE   (400 * MS)
 #define BUSY_FOR    (2000 * MS) /* after the last sample */
 #define FLUSH_FIRST (250 * MS)
+#define SOON        (2 * MS) /* before the first sample: time to find images and tables */
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -246,14 +247,37 @@ static void wait_for_target(uint32_t wake, uint64_t ns)
     hpp_sys_futex_wait(&writer->wake, wake, ns < TICK_BUSY ? ns : TICK_BUSY);
 }
 
-/* Many programs have ended in a moment: until then they are left alone, and spared what we would begin with.
- */
+/* Many programs have ended in a moment: until then they are left alone, and spared what we would begin
+ * with. */
 static void wait_a_moment(void)
 {
     uint32_t wake = atomic_load(&hpp_writer.wake);
 
     if (!atomic_load(&hpp_writer.stop))
         wait_for_target(wake, MOMENT);
+}
+
+/* Finds images and tables once they may soon be needed: never for a process that only waits, as a shell does.
+ * When the first sample may come is known of one with a single thread, whose timer tells. Returns how long
+ * that has time, at most. */
+static uint64_t prepare(uint64_t age)
+{
+    struct hpp_writer *writer = &hpp_writer;
+    uint64_t used, left, idle;
+
+    if (writer->has_begun)
+        return UINT64_MAX;
+    if (hpp_sampler.timer == HPP_TIMER_CPU && atomic_load(&hpp_sampler.slots_used) == 1) {
+        used = hpp_sys_now(hpp_sys_process_clock(writer->target));
+        left = used < hpp_sampler.slots[0].first_at ? hpp_sampler.slots[0].first_at - used : 0;
+        idle = used - writer->used < (age - writer->used_at) / 8 ? age : age / 8;
+        writer->used = used;
+        writer->used_at = age;
+        if (left > SOON)
+            return left - SOON / 2 > idle ? left - SOON / 2 : idle;
+    }
+    hpp_writer_begin();
+    return UINT64_MAX;
 }
 
 /* Between two pieces of longer work: the rings must not get full, nor an end wait. */
@@ -282,6 +306,7 @@ int hpp_writer_run(void *unused)
     uint64_t begin = hpp_sys_now(CLOCK_MONOTONIC);
     const char *cause = NULL;
     int soon, hands_over, built, stays;
+    uint64_t rest;
 
     (void)unused;
     close_all_but(writer->file.fd); /* they are the target's: nobody shall wait for us to close them */
@@ -291,15 +316,13 @@ int hpp_writer_run(void *unused)
     bound_file();
     hpp_timer_perf_begin();
     hpp_budget_begin();
-    hpp_writer_begin();
     for (;;) {
         uint32_t wake = atomic_load(&writer->wake);
         uint64_t now = hpp_sys_now(CLOCK_MONOTONIC);
         uint64_t interval = writer->flushes ? writer->flush_interval : FLUSH_FIRST;
         uint32_t asked = atomic_load(&writer->flush_asked);
 
-        hpp_books_look(); /* another program's time is not ours: before it can be seen that one was executed
-                           */
+        hpp_books_look(); /* before it can be seen that another program was executed: its time is not ours */
         cause = end_cause();
         if (cause && hpp_text_equal(cause, "exec"))
             hpp_books_look_back();
@@ -307,17 +330,22 @@ int hpp_writer_run(void *unused)
         soon = hpp_writer_drain();
         if (cause || hands_over)
             break;
+        rest = prepare(now - begin);
         if (writer->aggregate.first &&
             (now - writer->last_flush >= interval || asked != atomic_load(&writer->flush_done)))
             hpp_writer_flush(NULL);
         if (atomic_exchange(&writer->flush_done, asked) != asked)
             hpp_sys_futex_wake(&writer->flush_done);
         hpp_budget_pause();
+        if (writer->look)
+            writer->look();
         built = hpp_tables_build(atomic_load(&hpp_sampler.code), keep_up);
         hpp_budget_resume();
         if (built)
             continue;
-        wait_for_target(wake, nap(soon, now, begin));
+        if (rest > nap(soon, now, begin))
+            rest = nap(soon, now, begin);
+        wait_for_target(wake, rest);
     }
     hpp_writer_flush(cause);
     if (!hands_over)

@@ -33,6 +33,8 @@ struct hpp_books {
     uint64_t told_total, told_samples, told_booked[3], told_stopped;
 };
 
+#define HPP_IN_VAIN 32u
+
 struct hpp_writer {
     /* set up by start-up code */
     struct hpp_aggregate aggregate;
@@ -43,8 +45,11 @@ struct hpp_writer {
     uint32_t epoch;                        /* hpp_sampler.epoch when the present map was made */
     int always_write;                      /* even without a sample (a session of hpprof record) */
     uint64_t flush_interval;               /* ns */
-    void (*introduce)(void);               /* adds the first comments; NULL: it has, or there are none */
     int target;                            /* pid */
+    /* what preload/ hears of; may be NULL */
+    void (*describe)(int at_end);                       /* at a flush: adds its comments */
+    void (*sampled)(uint64_t address, uint64_t weight); /* a sample's innermost address */
+    void (*look)(void);                                 /* now and then: time for longer work */
 
     /* between target and writer */
     _Atomic uint32_t wake;        /* futex: the target wants something */
@@ -58,12 +63,17 @@ struct hpp_writer {
     uint32_t *main_tid;           /* cleared by the kernel when the main thread exits or execs; or NULL */
 
     /* the writer's own */
+    int has_begun;          /* hpp_writer_begin was called */
+    uint64_t used, used_at; /* until then: CPU time of the target when it was looked at last, and when; ns */
     int pidfd;
     int proc_is_ours; /* /proc/PID is the process PID */
     uint64_t last_flush;
-    uint64_t entry; /* of the main program */
-    uint64_t last_scan;
+    uint64_t entry;     /* of the main program */
+    uint64_t last_scan; /* when it was looked for images last, if only at the size of code */
+    uint64_t code_size; /* KiB, before the last scan that it gave cause for; UINT64_MAX: not known */
     uint64_t scan_interval;
+    uint64_t scans_paid;           /* until when looks for code that was run are paid: see images.c */
+    uint64_t in_vain[HPP_IN_VAIN]; /* pages that such a look has not found */
     uint64_t last_sample;
     uint64_t flushes;
     struct hpp_books books;
@@ -100,7 +110,8 @@ void hpp_writer_hide(void);
 /* The writer process. */
 int hpp_writer_run(void *unused);
 
-/* What the writer does first: finds the images, if start-up has not, and their unwind tables in the cache. */
+/* What the writer does before the first sample: finds the images, if start-up has not, and their unwind
+ * tables in the cache. */
 void hpp_writer_begin(void);
 
 /* The body of the writer process, and of hpp_writer_finish where there is none. Draining returns whether

@@ -27,7 +27,7 @@ complain() {
 }
 
 # Handler and writer, linked with nothing else.
-sources=$(grep -l '#include "profiler/signal_safe.h"' common/*.c common/arch/*/*.c profiler/*.c preload/*.c)
+sources=$(grep -l '#include "profiler/signal_safe.h"' common/*.c common/arch/*/*.c profiler/*.c preload/*.c preload/remap/*.c)
 objects=$(for source in $sources; do echo "$build/agent/${source%.c}.o"; done)
 [ -n "$objects" ] || wrong "no source includes profiler/signal_safe.h"
 # shellcheck disable=SC2046,SC2086 # lists of words

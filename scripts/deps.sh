@@ -1,7 +1,7 @@
 #!/bin/sh
 # Finds what is missing to build (deps.sh build), to test (deps.sh test), to lint (deps.sh lint), to walk the
-# stacks of stock programs (deps.sh programs) or to compare with other samplers (deps.sh bench), and installs the
-# Debian packages by name: as root, or with sudo.
+# stacks of stock programs (deps.sh programs), to compare with other samplers (deps.sh bench) or with others that
+# move text (deps.sh remap), and installs the Debian packages by name: as root, or with sudo.
 # Elsewhere it prints the one command to type and exits 1. Nothing missing: no network use.
 set -u
 
@@ -35,6 +35,7 @@ lint_needs="$build_needs
 clang                command clang
 clang-format         command clang-format
 shellcheck           command shellcheck
+mandoc               command mandoc
 libcmocka-dev        module  cmocka
 "
 # bench/workloads.bash
@@ -61,11 +62,23 @@ jq                   command jq
 git                  command git
 '
 
+# bench/remap.sh
+remap_needs="$test_needs
+clang                command clang++
+nodejs               command node
+mariadb-server-core  command mariadbd
+mariadb-client-core  command mariadb
+sysbench             command sysbench
+libhugetlbfs-dev     library hugetlbfs
+e2fsprogs            command mkfs.ext4
+"
+
 # there KIND NAME: is it on this machine?
 there() {
     case $1 in
     command) PATH=$PATH:/usr/sbin command -v "$2" ;;
     module) pkg-config --exists "$2" ;;
+    library) echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null "-l$2" ;;
     header) echo "#include <$2>" | cc -E - ;;
     esac >/dev/null 2>&1
 }
@@ -82,8 +95,9 @@ test) needs=$test_needs ;;
 lint) needs=$lint_needs ;;
 programs) needs=$program_needs ;;
 bench) needs=$bench_needs ;;
+remap) needs=$remap_needs ;;
 *)
-    echo "usage: deps.sh build|test|lint|programs|bench" >&2
+    echo "usage: deps.sh build|test|lint|programs|bench|remap" >&2
     exit 2
     ;;
 esac

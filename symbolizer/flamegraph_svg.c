@@ -44,8 +44,8 @@ static uint32_t hash(const char *text)
     return value ^ value >> 15;
 }
 
-/* A channel of the colour (hue in degrees, saturation and lightness in percent), 0 to 255: CSS Color 4, 7.1.
- */
+/* A channel of the colour (hue in degrees, saturation and lightness in percent), 0 to 255: CSS Color 4,
+ * 7.1. */
 static int channel(int degrees, int saturation, int lightness)
 {
     int turned = degrees % 360;
@@ -55,8 +55,8 @@ static int channel(int degrees, int saturation, int lightness)
     return (int)(255 * (lightness / 100.0 + spread * (slope / 30.0 - 1)) + 0.5);
 }
 
-/* A hue for each image, lightness by name; grey for what is no function, pale for functions without a name.
- */
+/* A hue for each image, lightness by name; grey for what is no function, pale for functions without a
+ * name. */
 static void print_color(FILE *out, const char *name, const char *image)
 {
     const char *base = hpp_base_name(image);

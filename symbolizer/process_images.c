@@ -38,8 +38,11 @@ void hpp_process_images_close(struct hpp_process_images *images)
     *images = (struct hpp_process_images){.root = -1};
 }
 
+/* A memfd and reserved huge pages have names like files, and may hold moved text. */
 static bool is_file(const struct hpp_process_mapping *mapping)
 {
+    if (!strncmp(mapping->path, "/memfd:", 7) || !strcmp(mapping->path, "/anon_hugepage"))
+        return false;
     return mapping->path[0] == '/' || !strcmp(mapping->path, "[vdso]");
 }
 

@@ -178,8 +178,8 @@ uint64_t hpp_profile_sum(const struct hpp_profile *profile, const char *word, co
 /* How many comments of kind WORD there are. */
 size_t hpp_profile_count(const struct hpp_profile *profile, const char *word);
 
-/* The pid of the only process in PROFILE and the base name of its program; false when there is none or more.
- */
+/* The pid of the only process in PROFILE and the base name of its program; false when there is none or
+ * more. */
 bool hpp_profile_process(const struct hpp_profile *profile, int64_t *pid, char *program, size_t size);
 
 #endif

@@ -200,7 +200,8 @@ static void merge_samples(struct merge *merge, bool label)
 
 static void merge_comments(struct merge *merge)
 {
-    static const char *const kept[] = {"hpprof.process", "hpprof.remap", "hpprof.lost",
+    static const char *const kept[] = {"hpprof.process", "hpprof.remap", "hpprof.range",
+                                       "hpprof.data",    "hpprof.huge",  "hpprof.lost",
                                        "hpprof.unwind",  "hpprof.cpu",   "hpprof.end"};
 
     for (size_t i = 0; i < merge->from->comment_count; i++) {

@@ -66,8 +66,8 @@ struct hpp_raw {
 int hpp_raw_add(struct hpp_raw *raw, struct hpp_profile *profile, const void *bytes, size_t size,
                 const char **reason);
 
-/* Checks every reference in RAW and builds PROFILE from it. Returns 0, or -EBADMSG with the reason in REASON.
- */
+/* Checks every reference in RAW and builds PROFILE from it. Returns 0, or -EBADMSG with the reason in
+ * REASON. */
 int hpp_raw_resolve(struct hpp_raw *raw, struct hpp_profile *profile, const char **reason);
 
 void hpp_raw_free(struct hpp_raw *raw);

@@ -80,8 +80,11 @@ void hpp_report_print_status(FILE *out, const struct hpp_report *report, const s
  *   lost {dropped, stale, threads, not_libunwind, write_errors, lost_weight}
  *   cpu {total_ns, sampled_ns, short_lived_ns, blocked_ns, unsampled_ns}: total_ns is what the processes used
  * by their own clocks, 0 where that was not told; the others are parts of the profile's total_ns remap
- * [{image, backend, ranges, asked_kib, huge_kib, ms, left_kib, reason}] row_count (before `rows` was cut),
- * rows [{name, image, flat_ns, cum_ns, flat_samples, cum_samples}] */
+ * [{image, backend, ranges, asked_kib, huge_kib, ms, left_kib, huge_samples, reason, error (of the
+ * system call whose failure the reason is, or ""), moved [{start, end
+ * (texts, hexadecimal), backend, when, asked_kib, huge_kib, ms, samples (in it since it was moved),
+ * unloaded}]}] row_count (before `rows` was cut), rows [{name, image, flat_ns, cum_ns, flat_samples,
+ * cum_samples}] */
 void hpp_report_print_json(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
                            const char *path, const char *by, const char *sort, size_t rows);
 

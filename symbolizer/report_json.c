@@ -73,6 +73,24 @@ static void print_unfinished(FILE *out, const struct hpp_report *report, const s
     fputs("],", out);
 }
 
+static void print_ranges(FILE *out, const struct hpp_summary_image *image)
+{
+    fputs(",\"moved\":[", out);
+    for (size_t i = 0; i < image->ranges; i++) {
+        const struct hpp_summary_range *range = &image->range[i];
+        fprintf(out, "%s{\"start\":\"0x%" PRIx64 "\",\"end\":\"0x%" PRIx64 "\",", i ? "," : "", range->start,
+                range->end);
+        put_text(out, "backend", range->backend);
+        put_text(out, "when", range->hot ? "hot" : "start");
+        fprintf(out,
+                "\"asked_kib\":%" PRIu64 ",\"huge_kib\":%" PRIu64 ",\"ms\":%.3f,\"samples\":%" PRIu64
+                ",\"unloaded\":%s}",
+                range->asked_kib, range->huge_kib, range->ms, range->samples,
+                range->unloaded ? "true" : "false");
+    }
+    fputs("]", out);
+}
+
 static void print_remap(FILE *out, const struct hpp_summary *summary)
 {
     fputs("\"remap\":[", out);
@@ -82,12 +100,21 @@ static void print_remap(FILE *out, const struct hpp_summary *summary)
         put_text(out, "image", image->path);
         put_text(out, "backend", image->backend);
         put_text(out, "reason", image->reason);
+        put_text(out, "error", image->error);
+        put_text(out, "put_back_reason", image->put_back_reason);
         fprintf(out,
                 "\"ranges\":%zu,\"asked_kib\":%" PRIu64 ",\"huge_kib\":%" PRIu64 ",\"left_kib\":%" PRIu64
-                ",\"ms\":%.3f}",
-                image->ranges, image->asked_kib, image->huge_kib, image->left_kib, image->ms);
+                ",\"absorbed_kib\":%" PRIu64 ",\"executable_data_kib\":%" PRIu64 ",\"locked_kib\":%" PRIu64
+                ",\"put_back_kib\":%" PRIu64 ",\"ms\":%.3f,\"huge_samples\":%" PRIu64,
+                image->ranges, image->asked_kib, image->huge_kib, image->left_kib, image->absorbed_kib,
+                image->data_kib, image->locked_kib, image->put_back_kib, image->ms, image->on_huge);
+        print_ranges(out, image);
+        fputs("}", out);
     }
-    fputs("],", out);
+    fprintf(out,
+            "],\"data\":{\"eligible_kib\":%" PRIu64 ",\"huge_kib\":%" PRIu64 ",\"when_touched_kib\":%" PRIu64
+            "},",
+            summary->data_kib, summary->huge_data_kib, summary->later_data_kib);
 }
 
 static void print_rows(FILE *out, const struct hpp_report *report, size_t rows)

@@ -13,8 +13,7 @@
 
 enum {
     PROGRAMS_MAX = 56, /* characters of program names in the header */
-    NOTES_MAX = 10,
-    IMAGES_MAX = 5, /* that unfinished stacks end in */
+    IMAGES_MAX = 5,    /* that unfinished stacks end in */
 };
 
 static const double least_share = 0.1; /* per cent of CPU time that an image is named for */
@@ -243,23 +242,6 @@ static void print_cpu(FILE *out, const struct hpp_report *report, const struct h
                 seconds(used - report->total.ns), percent(used - report->total.ns, used));
 }
 
-static void print_notes(FILE *out, const struct hpp_profile *profile)
-{
-    size_t count = 0;
-    char text[512];
-
-    for (size_t i = 0; i < profile->comment_count; i++)
-        if (hpp_comment_is(hpp_profile_comment(profile, i), "hpprof.note") &&
-            hpp_comment_text(hpp_profile_comment(profile, i), "text", text, sizeof text) &&
-            ++count <= NOTES_MAX) {
-            fputs("Note: ", out);
-            hpp_escape_plain(out, text, 0);
-            fputc('\n', out);
-        }
-    if (count > NOTES_MAX)
-        fprintf(out, "%zu more notes (go tool pprof -comments shows all)\n", count - NOTES_MAX);
-}
-
 static void print_footer(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
                          const struct hpp_summary *summary, int columns)
 {
@@ -275,9 +257,9 @@ static void print_footer(FILE *out, const struct hpp_report *report, const struc
     if (summary->ends < summary->processes)
         fprintf(out, "Not finished: %zu of %zu processes still ran, or their writer was killed.\n",
                 summary->processes - summary->ends, summary->processes);
-    hpp_summary_print_remap(out, summary);
+    hpp_summary_print_remap(out, summary, hpp_report_sampled(report).samples);
     hpp_report_print_sources(out, profile, false);
-    print_notes(out, profile);
+    hpp_summary_print_notes(out, profile);
 }
 
 void hpp_report_print_text(FILE *out, const struct hpp_report *report, const struct hpp_profile *profile,
@@ -304,7 +286,7 @@ void hpp_report_print_status(FILE *out, const struct hpp_report *report, const s
     print_cpu(out, report, &summary);
     if (!hpp_summary_print_lost(out, &summary))
         fputs("Nothing lost.\n", out);
-    hpp_summary_print_remap(out, &summary);
-    print_notes(out, profile);
+    hpp_summary_print_remap(out, &summary, hpp_report_sampled(report).samples);
+    hpp_summary_print_notes(out, profile);
     hpp_summary_free(&summary);
 }

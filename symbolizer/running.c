@@ -10,6 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { PID_LIMIT = 1 << 22 /* kernel, include/linux/threads.h */ };
+
+pid_t hpp_running_pid(const char *text)
+{
+    char *end;
+    long pid = strtol(text, &end, 10);
+
+    return end == text || *end || pid <= 0 || pid > PID_LIMIT ? 0 : (pid_t)pid;
+}
+
 static bool is_writer_of(pid_t pid, pid_t other)
 {
     struct hpp_thread_status status;

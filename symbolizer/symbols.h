@@ -32,8 +32,8 @@ int hpp_symbols_read(struct hpp_symbols *symbols, const char *path, const char *
                      uint64_t segment_offset, char why[HPP_WHY_SIZE]);
 void hpp_symbols_free(struct hpp_symbols *symbols);
 
-/* The first symbol that ends after OFFSET; symbols->count if there is none. It need not begin before OFFSET.
- */
+/* The first symbol that ends after OFFSET; symbols->count if there is none. It need not begin before
+ * OFFSET. */
 size_t hpp_symbols_find(const struct hpp_symbols *symbols, uint64_t offset);
 
 const char *hpp_symbols_name(const struct hpp_symbols *symbols, size_t index);

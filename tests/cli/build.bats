@@ -67,6 +67,7 @@ deps() { TEST_USER=$1 PATH=$PWD/bin "$ROOT/scripts/deps.sh" build >out 2>&1; }
     make -C "$ROOT" -o all BUILD="$build" DESTDIR="$PWD/stage dir" PREFIX=/usr install
     "stage dir/usr/bin/hpprof" record -F 997 -o x.pb -- "$PROGRAMS/shares_fixed" 0.4
     check "$(profile_samples x.pb)" '>' 0
+    grep '^\.Sh NAME$' "stage dir/usr/share/man/man1/hpprof.1" "stage dir/usr/share/man/man7/libhpprof.7"
     make -C "$ROOT" BUILD="$build" DESTDIR="$PWD/stage dir" PREFIX=/usr uninstall
     [ -z "$(find "stage dir" ! -type d)" ]
 }

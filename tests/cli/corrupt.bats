@@ -18,7 +18,9 @@ corrupt() {
     has_samples folded 4200 '(^|;)corrupt_loop$'
     # each stack ends: with the loop and no more than the one plausible caller, below [unfinished]
     grep 'corrupt_loop' folded >loop
-    check "$(folded_share '^\[unfinished\];(.*;)?corrupt_loop$' <loop)" '==' 100
+    grep -vE '^\[unfinished\];(.*;)?corrupt_loop [0-9]+$' loop >other || true
+    cat other
+    [ ! -s other ]
     check "$(awk -F';' 'NF > depth { depth = NF } END { print depth }' loop)" '<=' 5
     # and is counted
     hpprof report --json corrupt.pb >report

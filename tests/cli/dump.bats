@@ -21,19 +21,28 @@ teardown() {
     { kill -9 "$target" && wait "$target"; } 2>/dev/null || true
 }
 
-# start COMMAND…: in the background, until it says `ready`; its standard input stays open
+# start COMMAND…: in the background, until it says `ready` and sleepers' first thread sleeps, too; its input stays open
 start() {
     rm -f stdin
     mkfifo stdin
+    : >target.out
     "$@" <stdin >target.out 2>target.err 7>&- 3>&- &
     target=$!
     exec 7>stdin
     for _ in {1..1200}; do
-        grep -q ready target.out && return
+        grep -q ready target.out && { [[ $* != *sleepers ]] || grep -q '^State:.*S (' "/proc/$target/status"; } && return
         sleep 0.05
     done
     cat target.out target.err
     return 1
+}
+
+# until_in STATE COUNT: so many of the program's threads are in that state (proc_pid_status(5))
+until_in() {
+    for _ in {1..500}; do
+        [ "$(cat /proc/"$target"/task/*/status | grep -c "^State:.*$1 (")" -lt "$2" ] || break
+        sleep 0.02
+    done
 }
 
 # finish LINE: standard input ends, and the program prints LINE and exits 0
@@ -107,6 +116,12 @@ traceable() { strace -o /dev/null true 2>/dev/null || skip "ptrace is not possib
 @test "text on huge pages: the same names" {
     traceable
     huge_pages_on || skip "transparent huge pages are off"
+    start env LD_PRELOAD="$AGENT" HPPROF_REMAP=memfd HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/sleepers"
+    grep 'r-xp .* /memfd:sleepers' "/proc/$target/maps"
+    hpprof dump "$target" >out
+    chains
+    finish 'calls that returned: 0'
+    rm -f x.pb
     for how in env 'setarch -R'; do
         # shellcheck disable=SC2086
         start $how env LD_PRELOAD="$AGENT" HPPROF_REMAP=anon HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/sleepers"
@@ -201,14 +216,12 @@ traceable() { strace -o /dev/null true 2>/dev/null || skip "ptrace is not possib
     traceable
     start "$PROGRAMS/sleepers"
     kill -STOP "$target"
-    for _ in {1..500}; do
-        [ "$(cat /proc/"$target"/task/*/status | grep -c '^State:.*T (stopped)')" -lt 11 ] || break
-        sleep 0.02
-    done
+    until_in T 11
     for _ in {1..5}; do
         hpprof dump "$target" >out
         [ "$(grep -c '^thread .* (stopped)$' out)" -eq 11 ]
         chain epoll epoll_leaf epoll_middle
+        until_in T 11 # again: each thread does that itself once it is let go
         for task in /proc/"$target"/task/*; do
             grep -q '^State:.*T (stopped)' "$task/status"
             grep -qx $'TracerPid:\t0' "$task/status"
@@ -222,10 +235,7 @@ traceable() { strace -o /dev/null true 2>/dev/null || skip "ptrace is not possib
 @test "a thread that nothing can stop: told, the others are there" {
     traceable
     start "$PROGRAMS/vfork_parent"
-    for _ in {1..500}; do
-        ! grep -q '^State:.*D (' "/proc/$target/status" || break
-        sleep 0.02
-    done
+    until_in D 1
     status=0
     hpprof dump "$target" >out 2>err || status=$?
     cat out err
@@ -281,8 +291,7 @@ odd() {
         grep -q ' asking_leaf  odd_stacks$' out
         ! grep -E '^#0 .*clock_gettime  \[vdso\]$' out || return 0
     done
-    cat out
-    false
+    cat out && false
 }
 
 @test "static programs, which bring no sorted table, and others as they may be linked" {

@@ -19,39 +19,42 @@ denied() {
     rm -f x.pb
     : >comments
     "$PROGRAMS/deny" "$1" "$2" env LD_PRELOAD="$AGENT" HPPROF_REMAP=anon HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" \
-        "$PROGRAMS/shares_fixed" 0.4 >work.out 2>err
+        "$PROGRAMS/shares_fixed" "${seconds:-0.4}" >work.out 2>err
     cat err
     [ "$(cut -d' ' -f1 work.out | tr '\n' ' ')" = 'alpha_work beta_work gamma_work ' ]
     [ ! -e x.pb ] || profile_comments x.pb | tee comments
 }
 
-# stays REASON: nothing was moved, the profile says why, and there are samples
+# stays REASON [ERROR]: nothing was moved, the profile says why, and which error a call gave; and there are samples
 stays() {
     huge_pages_on || skip "transparent huge pages are off"
     grep -E '^main .*huge_kib=0 differ=0$' out
     grep -E "^hpprof.left eligible_kib=[0-9]+ reason=.*$1.* image=.*/shares_fixed\$" comments
+    hpprof report --json x.pb | jq -r '.remap[] | select(.image | endswith("/shares_fixed")) | .error' >error
+    [ "$(cat error)" = "${2-}" ]
+    [ -z "${2-}" ] || hpprof report x.pb | grep "^  shares_fixed: .* left: .*$1.* ($2)$"
     lacks comments '^hpprof.remap .*/shares_fixed$'
     has_samples <(profile_folded x.pb) 200
 }
 
 @test "mremap fails: the text stays, or is put back" {
     denied mremap 12
-    stays 'mremap failed'
+    stays 'mremap failed' 'Cannot allocate memory'
 }
 
 @test "mprotect to executable fails" {
     denied mprotect-exec 13
-    stays 'may not be made executable'
+    stays 'may not be made executable' 'Permission denied'
 }
 
 @test "mmap of the stage fails" {
     denied mmap-4M 12
-    stays 'no address space'
+    stays 'no address space' 'Cannot allocate memory'
 }
 
 @test "madvise fails: no huge pages" {
     denied madvise 22
-    stays 'MADV_HUGEPAGE'
+    stays 'MADV_HUGEPAGE' 'Invalid argument'
 }
 
 @test "the process may have no huge pages" {
@@ -62,7 +65,7 @@ stays() {
 @test "memory may not become executable (PR_SET_MDWE)" {
     "$PROGRAMS/deny" exec-gain 0 true || skip "the kernel has no PR_SET_MDWE"
     denied exec-gain 0
-    stays 'may not be made executable'
+    stays 'may not be made executable' 'Permission denied'
 }
 
 @test "timers cannot be set, or made where nothing else is wanted: no samples, and it says so" {
@@ -74,14 +77,14 @@ stays() {
 }
 
 @test "timers cannot be made: the interval timer is used, and it says so" {
-    local error
+    local error seconds=1
     for error in 1 11 38; do
         denied timer_create $error
         [ ! -s err ]
         grep "^hpprof.process .* timer=itimer .*limits='at most" comments
         grep "^hpprof.note text='HPPROF_TIMER=auto: .*; one interval timer is used'" comments
-        # at half the kernel's ticks, unevenly
-        check "$(profile_samples x.pb)" '>=' 40
+        # at half the kernel's ticks at best, unevenly: some 125
+        check "$(profile_samples x.pb)" '>=' 20
     done
 }
 

@@ -13,6 +13,22 @@ holds() {
     [ -z "$(find . -name '.hpprof*')" ]
 }
 
+# cpu_time PID: what that process has used, in seconds
+cpu_time() {
+    awk -v hertz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) / hertz }' "/proc/$1/stat"
+}
+
+# until_used PID SECONDS: until that process has used so much more CPU time: the writer has had its share by then, too
+until_used() {
+    local from
+    from=$(cpu_time "$1")
+    for _ in {1..1200}; do
+        awk -v from="$from" -v now="$(cpu_time "$1")" -v more="$2" 'BEGIN { exit now - from < more }' && return
+        sleep 0.05
+    done
+    return 1
+}
+
 @test "HPPROF_FILE_MAX: the file is aggregated anew, its sum and its readers' results stay" {
     "$ROOT/bench/gen_c.sh" code.c 3
     agent HPPROF_FREQ=997 HPPROF_FILE_MAX=64K HPPROF_OUT="$PWD/x.pb" gcc -O2 -c code.c -o code.o 2>err
@@ -59,14 +75,14 @@ holds() {
 
 @test "the file and its folder are removed while the program runs: made again with all that it held" {
     mkdir folder
-    agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/folder/x.pb" "$PROGRAMS/endings" return 4 >out 2>err 3>&- &
+    LD_PRELOAD=$AGENT HPPROF_FREQ=997 HPPROF_OUT=$PWD/folder/x.pb "$PROGRAMS/endings" return 6 >out 2>err 3>&- &
     program=$!
     for _ in {1..600}; do
         [ ! -s folder/x.pb ] || break
         sleep 0.02
     done
     rm -r folder
-    sleep 1.3
+    until_used "$program" 1.5 # an attempt has failed
     mkdir folder
     wait "$program" || true
     cat err
@@ -77,7 +93,7 @@ holds() {
 
 @test "a folder that is gone for good: one line says what is lost" {
     mkdir folder
-    agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/folder/x.pb" "$PROGRAMS/endings" return 1.5 >out 2>err 3>&- &
+    agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/folder/x.pb" "$PROGRAMS/endings" return 3 >out 2>err 3>&- &
     program=$!
     for _ in {1..600}; do
         [ ! -s folder/x.pb ] || break
@@ -96,11 +112,12 @@ holds() {
     unshare -rm true || skip "cannot make a mount namespace"
     mkdir disk
     export AGENT PROGRAMS
+    export -f until_used cpu_time
     unshare -rm bash -ec '
         mount -t tmpfs -o size=128k hpprof-test disk
-        dd if=/dev/zero of=disk/fill bs=4k count=31 2>/dev/null || true
+        dd if=/dev/zero of=disk/fill bs=4k 2>/dev/null || true
         LD_PRELOAD=$AGENT HPPROF_FREQ=997 HPPROF_OUT="$PWD/disk/x.pb" "$PROGRAMS/shares_drawn" 4 1 >out 2>err &
-        sleep 2.5
+        until_used $! 2 # the first attempts were to come after 0.25 s, and each second
         rm disk/fill
         wait
         cp disk/x.pb .'

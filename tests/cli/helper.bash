@@ -11,21 +11,22 @@ export TESTED_COMMAND=$HPPROF_COMMAND TESTED_AGENT=$AGENT
 PROGRAMS=$(hpprof_path "${PROGRAMS:-$ROOT/build/tests/programs}")
 
 # Enters the test's own empty directory; the caller's own options must not reach the tests, nor the tests the
-# caller's unwind tables.
+# caller's unwind tables and copies of text.
 hpprof_setup() {
     local name
     for name in ${!HPPROF_*}; do
         [ "$name" = HPPROF_COMMAND ] || unset "$name"
     done
     unset HPPROF
-    export HPPROF_CACHE=$BATS_RUN_TMPDIR/hpprof-cache
+    export HPPROF_CACHE=$BATS_RUN_TMPDIR/hpprof-cache HPPROF_TEXT_CACHE=off
     cd "$BATS_TEST_TMPDIR" || return
 }
 
 hpprof() { timeout -k 1 120 "$HPPROF_COMMAND" "$@"; }
 
-# agent [VARIABLE=VALUE…] COMMAND…: the command with the agent loaded. What hangs is ended.
-agent() { timeout -k 1 60 env LD_PRELOAD="$AGENT" "$@"; }
+# agent [VARIABLE=VALUE…] COMMAND…: the command with the agent loaded. What hangs is ended. Addresses are drawn unless UNDRAWN
+# is set: one draw of 256 has the text of edge_text begin or end with 2 MiB, and nothing to absorb there.
+agent() { timeout -k 1 60 ${UNDRAWN:+setarch -R} env LD_PRELOAD="$AGENT" "$@"; }
 
 # profile_message FILE: a profile that is not compressed, in protobuf's text format.
 profile_message() {
@@ -83,9 +84,12 @@ has_samples() {
 # profile_samples FILE: the weight of its samples.
 profile_samples() { echo $(($(profile_told "$1") - $(profile_unsampled "$1"))); }
 
-# folded_share REGEX: of folded stacks on standard input, the per cent of weight whose line matches.
+# folded_share REGEX: of folded stacks on standard input, the per cent of weight whose line matches; what is booked is no
+# stack.
 folded_share() {
-    awk -v regex="$1" '{ weight = $NF; sub(/ [0-9]+$/, ""); all += weight; if ($0 ~ regex) hit += weight }
+    awk -v regex="$1" '{ weight = $NF; sub(/ [0-9]+$/, "") }
+        /(^|;)\[(short-lived|signals blocked|unsampled)\]$/ { next }
+        { all += weight; if ($0 ~ regex) hit += weight }
         END { printf "%.2f\n", all ? 100 * hit / all : 0 }'
 }
 

@@ -19,7 +19,7 @@ sampled() {
 readonly CHAIN='second;third;third;third;third;third;third;third;fourth;bottom'
 
 @test "stacks without frame pointers are whole" {
-    sampled deep 1
+    sampled deep 2
     [ "$output" = "done" ]
     check "$(folded_share "^main;work;$CHAIN" <folded)" '>=' 99
 }
@@ -42,7 +42,7 @@ readonly CHAIN='second;third;third;third;third;third;third;third;fourth;bottom'
     [ "$output" = "done" ]
     check "$(folded_share "^work;$CHAIN" <folded)" '>=' 90
     hpprof merge -o children.pb out.d/*.pb
-    profile_folded children.pb | grep -v '\(^\|;\)\[[a-z -]*\] [0-9]*$' >folded # what was booked is no sample
+    profile_folded children.pb >folded
     check "$(folded_share "^main;$CHAIN" <folded)" '>=' 90
 }
 

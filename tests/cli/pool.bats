@@ -71,5 +71,5 @@ stopped() {
 @test "HPPROF_MEMORY: a bad value gets one clear line" {
     agent HPPROF_MEMORY=1K "$PROGRAMS/many_threads" deep 0 2>err </dev/null
     [ "$(wc -l <err)" -eq 1 ]
-    grep -F 'HPPROF_MEMORY=1K is not allowed: use a number in 256K..1G; continuing with 4M' err
+    grep -F 'HPPROF_MEMORY=1K is not allowed: use a number in 256K..1G bytes (K, M, G); continuing with 4M' err
 }

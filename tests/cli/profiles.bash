@@ -117,6 +117,21 @@ string_table: "hpprof.end cause=exit" duration_nanos: 10000000000 comment: [28, 
 END
 }
 
+# former_profile FILE PROGRAM [WEIGHT…]: samples in PROGRAM's text, so many at the start of each of its whole 2 MiB (without
+# WEIGHT: one in each), for HPPROF_REMAP_HOT. Which of them a real run has seen is chance.
+former_profile() {
+    local offset start size at id=1 weights=("${@:3}")
+    read -r offset start size <<<"$(readelf -lW "$2" | awk '$1 == "LOAD" && / R E / { text = $2 " " $3 " " $6 } END { print text }')"
+    at=$(((start + 0x1fffff) & -0x200000))
+    {
+        echo 'string_table: ["", "samples", "count", "'"$(readelf -n "$2" | sed -n 's/.*Build ID: //p')"'"]'
+        echo "sample_type { type: 1 unit: 2 } mapping { id: 1 memory_start: $((start)) file_offset: $((offset)) build_id: 3 }"
+        for (( ; at + 0x200000 <= start + size; at += 0x200000, id++)); do
+            echo "location { id: $id mapping_id: 1 address: $at } sample { location_id: $id value: ${weights[id - 1]:-$(($# == 2))} }"
+        done
+    } | chunk "$1"
+}
+
 # make_profile FILE [PID]: both chunks; the image is IMAGE, made if it is not there.
 make_profile() {
     IMAGE=${IMAGE:-$PWD/image.so}

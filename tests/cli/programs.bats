@@ -188,3 +188,24 @@ on_stack() {
     again() { rm -r profiles/* pids && behaves 'late swap' 1 1 plugin_work plugin_two; }
     share_is folded '(^|;)plugin_two$' 40 60 again
 }
+
+@test "loads objects one after the other, beside others on its processor: what is sampled in them has their names" {
+    local i cpu hogs=()
+    cpu=$(taskset -cp $$ | sed 's/.*: \([0-9]*\).*/\1/')
+    for i in {1..20}; do
+        cp "$PROGRAMS/late_plugin" "late_plugin.$i"
+    done
+    for i in 1 2; do
+        timeout 60 taskset -c "$cpu" sh -c 'while :; do :; done' 3>&- &
+        hogs+=($!)
+    done
+    taskset -c "$cpu" timeout -k 1 50 env LD_PRELOAD="$AGENT" HPPROF_FREQ=249 HPPROF_OUT="$PWD/many.pb" \
+        "$PROGRAMS/late" many 20 0.06 || status=$?
+    kill "${hogs[@]}"
+    [ -z "${status-}" ]
+    profile_folded many.pb >folded
+    cat folded
+    has_samples folded 150 '(^|;)plugin_work$'
+    # a look now and then would miss the first moments of each
+    check "$(folded_weight '(^|;)\[unknown\]$' <folded)" '<=' 3
+}

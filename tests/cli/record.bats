@@ -127,7 +127,7 @@ summary() { grep -Ei -e "$1" err; }
     wait $pid || status=$?
     cat err
     [ "$status" -eq 130 ]
-    check "$(hpprof flamegraph --folded x.pb | folded_weight 'spin$')" '>=' 500
+    has_samples <(profile_folded x.pb) 500 'spin$'
     summary '[0-9]+ samples'
 }
 
@@ -140,4 +140,48 @@ summary() { grep -Ei -e "$1" err; }
     record -o off.pb --remap=off -F 997 -- "$PROGRAMS/shares_fixed" 0.2
     hpprof report off.pb >/dev/null
     summary 'huge pages.*off|off.*huge pages'
+}
+
+@test "--remap-hot: a profile that is none is said before the command runs" {
+    head -c 100000 /dev/urandom >noise.pb
+    : >empty.pb
+    mkfifo fifo.pb
+    gzip -c noise.pb >noise.pb.gz
+    for name in missing.pb noise.pb empty.pb fifo.pb noise.pb.gz; do
+        record --remap-hot=$name -o x.pb -- touch ran
+        [ "$(cat status)" -eq 1 ]
+        [ "$(wc -l <err)" -eq 1 ]
+        grep "^hpprof: --remap-hot: .*$name" err
+        HPPROF_REMAP_HOT=$name record -o x.pb -- touch ran
+        grep "^hpprof: --remap-hot: .*$name" err
+    done
+    [ ! -e ran ]
+    [ -z "$(find . -name 'x.pb*')" ]
+}
+
+@test "--remap-hot takes a compressed profile" {
+    huge_pages_on || skip "transparent huge pages are off"
+    record --remap=off -F 997 -o former.pb.gz -- "$PROGRAMS/moved" work 0.4
+    [ "$(head -c 2 former.pb.gz | od -An -tx1 | tr -d ' ')" = 1f8b ]
+    record --remap=anon --remap-when=hot --remap-hot=former.pb.gz -F 997 -o x.pb -- "$PROGRAMS/moved" work 0.4
+    grep -qx '0 wrong' out
+    profile_comments x.pb | grep '^hpprof.remap backend=anon .*/moved$'
+    [ "$(find . -name 'x.pb*')" = ./x.pb ]
+}
+
+@test "what the agent could not do is in the summary" {
+    record -F 997 -o plain.pb -- "$PROGRAMS/shares_fixed" 0.2
+    lacks err 'Note: '
+    # shellcheck disable=SC2016 # the inner shell's
+    record --remap=anon --remap-when=hot --remap-hot=plain.pb -F 997 -o x.pb -- sh -c 'rm plain.pb; exec "$0" 0.3' "$PROGRAMS/shares_fixed"
+    grep "^Note: HPPROF_REMAP_HOT=$PWD/plain.pb: it cannot be opened; what is hot is learnt anew" err
+}
+
+@test "an option in the environment that is not allowed: said before the command runs" {
+    HPPROF_REMAP_MIN=2x record -- touch ran
+    [ "$(cat status)" -eq 2 ]
+    grep -xF 'hpprof: HPPROF_REMAP_MIN=2x is not allowed: use a number in 0..1024G bytes (K, M, G)' err
+    HPPROF_REMAP_DATA=yes record -- touch ran
+    grep -xF 'hpprof: HPPROF_REMAP_DATA=yes is not allowed: use one of 0|1' err
+    [ ! -e ran ]
 }

@@ -96,7 +96,7 @@ all_huge() {
     agent HPPROF_REMAP=anon HPPROF_FREQ=997 HPPROF_OUT="$PWD/moved.pb" LD_PRELOAD="$AGENT $PROGRAMS/big_dso" \
         "$PROGRAMS/shares_fixed" 0.4
     profile_comments moved.pb | tee comments
-    grep -E '^hpprof.remap backend=anon start=0x[0-9a-f]+ end=0x[0-9a-f]+ asked_kib=[0-9]+ huge_kib=[0-9]+ ms=[0-9.]+ image=/.*/shares_fixed$' comments
+    grep -E '^hpprof.remap backend=anon start=0x[0-9a-f]+ end=0x[0-9a-f]+ asked_kib=[0-9]+ huge_kib=[0-9]+ ms=[0-9.]+ when=start image=/.*/shares_fixed$' comments
     grep -E '^hpprof.remap backend=anon .* image=/.*/big_dso$' comments
     check "$(grep '/big_dso$' comments | comment_field asked_kib)" '>=' 10240
     check "$(grep '/big_dso$' comments | comment_field huge_kib)" '==' "$(grep '/big_dso$' comments | comment_field asked_kib)"

@@ -28,7 +28,7 @@ setup() {
     cat out
     grep -q '^10.0% of CPU time (1 sample) has stacks that do not reach their' out
     grep -q '^Lost: 7 samples dropped (ring full), 2 late signals of ended threads.$' out
-    grep -q '^Text on huge pages: 0.0 of 2.0 MiB eligible.$' out
+    grep -q '^Text on huge pages: 0.0 of 2.0 MiB eligible, with 0.0% of samples.$' out
     grep -q '^  other.so: 2.0 MiB left: memory is short$' out
     lacks out 'Not finished'
 }

@@ -60,17 +60,18 @@ sampled() {
 @test "perf: fewer descriptors than threads: CPU timers stand in, and the profile is there" {
     (ulimit -n 24 && sampled perf 997 "$PROGRAMS/accounting" at_once 40 50 >out) 3>&-
     perf_is_there || skip "no perf events"
-    check "$(profile_samples x.pb)" '>=' 1000
+    has_samples <(profile_folded x.pb) 1000
     hpprof report x.pb >out
     grep -x 'Note: perf gave no event for some threads: CPU timers stand in for them' out
-    lacks out '^Lost:'
+    # but for signals that come when their thread has ended
+    hpprof report --json x.pb | jq -e '.lost | [del(.stale)[]] | add == 0'
 }
 
 @test "perf: no call of the program's is interrupted" {
     sampled perf 10000 HPPROF_MAX_CPU=100 "$PROGRAMS/worst_moments" waits >out
     perf_is_there || skip "no perf events"
     [ "$(cat out)" = "0 calls interrupted" ]
-    check "$(profile_samples x.pb)" '>=' 1000
+    has_samples <(profile_folded x.pb) 1000
 }
 
 @test "no signal meets a program that is executed under a fast timer" {
@@ -102,7 +103,8 @@ sampled() {
 }
 
 @test "page faults: a sample type and a unit of their own" {
-    sampled auto 99 HPPROF_EVENT=page-faults "$PROGRAMS/worst_moments" execs >/dev/null
+    # into a file of its own: the writers of programs that executed others may be a moment behind
+    agent HPPROF_OUT="$PWD/execs.pb" HPPROF_FREQ=99 HPPROF_EVENT=page-faults "$PROGRAMS/worst_moments" execs >/dev/null
     sampled auto 99 HPPROF_EVENT=page-faults bash -c 'x=$(head -c 20000000 /dev/zero | tr "\0" x); echo ${#x}'
     perf_is_there || skip "no perf events"
     profile_message x.pb >message
@@ -208,7 +210,7 @@ thread_ns() {
             hpprof report x.pb >report
             grep '^Note: the program has replaced the handler of SIGPROF' report
             profile_folded x.pb >folded
-            check "$(folded_weight work_before <folded)" '>=' 300
+            has_samples folded 300 work_before
             check "$(folded_weight work_after <folded)" '==' 0
         done
     done

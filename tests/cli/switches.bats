@@ -77,7 +77,7 @@ times() { profile_message "$1" | profile_labels time | sort -un; }
 }
 
 @test "HPPROF_FLUSH=600: between the first samples and the end nothing is appended" {
-    agent HPPROF_FREQ=997 HPPROF_FLUSH=600 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/endings" return 2 >out 3>&- &
+    agent HPPROF_FREQ=997 HPPROF_FLUSH=600 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/endings" return 3 >out 3>&- &
     program=$!
     for _ in {1..600}; do
         [ ! -s x.pb ] || break
@@ -108,7 +108,7 @@ its_writer() {
 @test "the writer is killed: what was flushed is there, the program does not notice" {
     agent HPPROF_FREQ=997 HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/endings" last_thread 2 >out 2>err 3>&- &
     program=$!
-    writer=$(its_writer 400)
+    writer=$(its_writer 500) # some of them are of the start
     kill -KILL "$writer"
     cp x.pb flushed.pb
     wait "$program" # with status 0

@@ -48,3 +48,15 @@ torture() {
 @test "what ps, wait and /proc show is the same" {
     torture 1 looks
 }
+
+@test "text is swapped while threads run in it, objects come and go while they are moved" {
+    huge_pages_on || skip "transparent huge pages are off"
+    torture 0.05 swaps
+}
+
+@test "system calls of the remap fail" {
+    [ "$(uname -m)" = x86_64 ] || skip 'for x86-64 only'
+    "${PROGRAMS%/programs}/torture/deliver" syscalls 1 true || skip 'ptrace is not possible'
+    huge_pages_on || skip "transparent huge pages are off"
+    torture 0.1 remap
+}

@@ -58,19 +58,33 @@ edges() {
     }' "$1.folded"
 }
 
-# agree REGEX: what matches has at least 98 % of the weight, whatever the remap did (and it did, where it can).
+# agree REGEX PROGRAM ARGUMENT…: what matches has at least 98 % of the weight, whatever the remap did (and it did, where it
+# can). If not, that program is run again, at most three times, and all are judged together: where samples are few, a
+# single one of the program's start or end stands for more than the rest.
 agree() {
-    local remap
+    local remap more good all
     profile_comments off.pb >comments
     lacks comments '^hpprof.remap '
     ! huge_pages_on || profile_comments anon.pb | grep -q "^hpprof.remap .*image=$PROGRAMS/unwind"
     for remap in off anon; do
-        sort -k2nr $remap.folded | head -8 | cut -c 1-300
-        profile_comments $remap.pb | grep '^hpprof.unwind\|^hpprof.note' || true
-        check $((100 * $(folded_weight "$1" <$remap.folded))) '>=' \
-            $((98 * ($(profile_samples $remap.pb) - $(by_fp $remap)))) "remap $remap"
+        good=0 all=0
+        for more in yes yes yes no; do
+            sort -k2nr $remap.folded | head -8 | cut -c 1-300
+            profile_comments $remap.pb | grep '^hpprof.unwind\|^hpprof.note' || true
+            good=$((good + $(folded_weight "$1" <$remap.folded)))
+            all=$((all + $(profile_samples $remap.pb) - $(by_fp $remap)))
+            if [ $more = no ] || [ $((100 * good)) -ge $((98 * all)) ]; then
+                break
+            fi
+            rm $remap.pb
+            sampled $remap "${@:2}"
+        done
+        check $((100 * good)) '>=' $((98 * all)) "remap $remap"
     done
 }
+
+# stacks: of folded stacks on standard input, those that are some: what is booked is none
+stacks() { grep -Ev '(^|;)\[(short-lived|signals blocked|unsampled)\] [0-9]+$'; }
 
 # main>*: it prints, and a sample may fall into that.
 frames='main|drive|alpha|alpha_step|alpha_work|beta|beta_work|thread_start|asm_outer|asm_loop|asm_work|run_assembly|run_jit|jit_work|descend'
@@ -87,7 +101,7 @@ again() {
         sampled $remap unwind_frames chain 1
         edges $remap "$frames" 'main>drive main>*' "$chain"
     done
-    agree '^main;drive;(alpha;alpha_step;alpha_work|beta;beta_work)(;|$)'
+    agree '^main;drive;(alpha;alpha_step;alpha_work|beta;beta_work)(;|$)' unwind_frames chain 1
     for remap in off anon; do
         cp $remap.folded all.folded
         share_is all.folded ';alpha_work(;|$)' 55 85 again $remap
@@ -99,7 +113,7 @@ again() {
         sampled $remap unwind_frames thread 0.5
         edges $remap "$frames" 'main>*' 'thread_start>drive' "$chain"
     done
-    agree '^thread_start;drive;(alpha;alpha_step;alpha_work|beta;beta_work)(;|$)'
+    agree '^thread_start;drive;(alpha;alpha_step;alpha_work|beta;beta_work)(;|$)' unwind_frames thread 0.5
 }
 
 @test "assembly that keeps its frame in a place of its own" {
@@ -107,7 +121,7 @@ again() {
         sampled $remap unwind_frames assembly 0.5
         edges $remap "$frames" 'main>run_assembly main>* run_assembly>asm_outer asm_outer>asm_work asm_work>asm_loop asm_work>*'
     done
-    agree '^main;run_assembly;asm_outer;asm_work(;|$)'
+    agree '^main;run_assembly;asm_outer;asm_work(;|$)' unwind_frames assembly 0.5
 }
 
 @test "exceptions through 50 frames" {
@@ -116,7 +130,7 @@ again() {
         edges $remap 'main|catches\(int\)|pass\(int\)|cleanup::.*' \
             'main>catches(int) main>* catches(int)>pass(int) catches(int)>* pass(int)>pass(int) pass(int)>* pass(int)>cleanup::~cleanup()'
     done
-    agree '^main(;catches\(int\)|;\[?[cv]|$)'
+    agree '^main(;catches\(int\)|;\[?[cv]|$)' unwind_throw 1
 }
 
 @test "coroutines: makecontext" {
@@ -125,7 +139,7 @@ again() {
         edges $remap 'main|resume|coroutine|generate|yield|work_inside|work_outside|switch_to' \
             'main>resume main>work_outside main>* resume>* *>coroutine coroutine>generate generate>generate generate>work_inside generate>yield yield>* work_inside>* work_outside>*'
     done
-    agree '^(main|(\[unfinished\];)?([^;]*;)?coroutine)(;|$)'
+    agree '^(main|(\[unfinished\];)?([^;]*;)?coroutine)(;|$)' unwind_coroutines makecontext 0.5
 }
 
 @test "coroutines: a switch by hand" {
@@ -134,7 +148,7 @@ again() {
         edges $remap 'main|resume|coroutine|generate|yield|work_inside|work_outside|switch_to' \
             'main>resume main>work_outside main>* resume>switch_to coroutine>generate generate>generate generate>work_inside generate>yield yield>switch_to work_inside>* work_outside>* *>coroutine'
     done
-    agree '^(main|(\[unfinished\];)?coroutine)(;|$)'
+    agree '^(main|(\[unfinished\];)?coroutine)(;|$)' unwind_coroutines switch 0.5
 }
 
 @test "code made at run time, with a frame pointer" {
@@ -142,7 +156,7 @@ again() {
         sampled $remap unwind_frames jit_fp 0.5
         edges $remap "$frames" 'main>run_jit main>* run_jit>* *>jit_work jit_work>alpha_work alpha_work>*'
     done
-    agree ';jit_work;alpha_work(;|$)'
+    agree ';jit_work;alpha_work(;|$)' unwind_frames jit_fp 0.5
 }
 
 @test "code made at run time, without one: nothing is invented" {
@@ -150,7 +164,7 @@ again() {
         sampled $remap unwind_frames jit_bare 0.5
         edges $remap "$frames" 'main>run_jit main>* run_jit>* *>jit_work jit_work>alpha_work alpha_work>*'
     done
-    agree '(^|;)jit_work;alpha_work(;|$)'
+    agree '(^|;)jit_work;alpha_work(;|$)' unwind_frames jit_bare 0.5
 }
 
 @test "recursion 100, 5,000, 10,000 and 1,000,000 deep: both ends are kept as far as the walk goes" {
@@ -159,7 +173,7 @@ again() {
         rm -f off.pb
         sampled off unwind_frames deep 0.4 $depth
         edges off "$frames|deep_start" 'deep_start>descend descend>descend descend>beta_work beta_work>*'
-        awk -v depth=$depth -v by_fp="$(by_fp off)" '{
+        stacks <off.folded | awk -v depth=$depth -v by_fp="$(by_fp off)" '{
             weight = $NF; sub(/ [0-9]+$/, ""); all += weight
             whole = /^deep_start;/; gap = /;\[truncated\];/; cut = /^\[truncated\]/
             n = gsub(/descend/, "&")
@@ -168,7 +182,7 @@ again() {
                 good += weight
             else
                 print n, substr($0, 1, 100) " ... " substr($0, length($0) - 100)
-        } END { print depth, good, all; exit !(good >= 0.97 * (all - by_fp)) }' off.folded
+        } END { print depth, good, all; exit !(good >= 0.97 * (all - by_fp)) }'
     done
 }
 
@@ -177,11 +191,11 @@ again() {
     for depth in 16 50; do
         rm -f off.pb
         HPPROF_DEPTH=$depth sampled off unwind_frames deep 0.4 1000
-        awk -v depth=$depth -v by_fp="$(by_fp off)" '{
+        stacks <off.folded | awk -v depth=$depth -v by_fp="$(by_fp off)" '{
             weight = $NF; sub(/ [0-9]+$/, ""); all += weight
             if (/^deep_start;descend;/ && /;\[truncated\];descend;/ && split($0, frame, ";") == depth)
                 good += weight
-        } END { print depth, good, all; exit !(good >= 0.97 * (all - by_fp)) }' off.folded
+        } END { print depth, good, all; exit !(good >= 0.97 * (all - by_fp)) }'
     done
 }
 
@@ -213,10 +227,11 @@ again() {
 
 @test "libdw's opinion of each stack is the same" {
     local program
+    # bound at once: where the loader looks a symbol up, a stack ends at its frame (HPP_WALK_NO_RULE), libdw's does not
     for program in 'unwind_frames chain' unwind_throw 'unwind_coroutines makecontext'; do
         # shellcheck disable=SC2086
         AGENT=${PROGRAMS%/programs}/libhpprof-check.so agent HPPROF_OUT="$PWD/%e.pb" HPPROF_REMAP=off \
-            HPPROF_FREQ=997 HPP_SECOND_OPINION_OUT="$PWD/samples" "$PROGRAMS"/$program 1 >out
+            HPPROF_FREQ=997 HPP_SECOND_OPINION_OUT="$PWD/samples" LD_BIND_NOW=1 "$PROGRAMS"/$program 2 >out
     done
     timeout 100 "$UNWIND/second_opinion" -v samples.*
 }

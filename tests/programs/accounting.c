@@ -3,8 +3,8 @@
  * after the other or all at once; `blocked`: such that block all signals; `born_blocked`: threads of a thread
  * that has all blocked; `section`: main works MS with all blocked, and then THREADS times as long; `call`:
  * one system call of that order; `forks`: THREADS children of a process of so many MiB; `foreign`: while such
- * a born_blocked thread works the process sends itself SIGPROF, THREADS times, and main waits for it. flags:
- * -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
+ * a born_blocked thread works the process sends itself SIGPROF, THREADS times, and main waits for it.
+ * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <pthread.h>
 #include <signal.h>
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 static double amount;
-static volatile sig_atomic_t wrong_thread;
+static volatile sig_atomic_t wrong_thread, began;
 
 BURN_FUNCTION(work_main, 3)
 BURN_FUNCTION(work_thread, 3)
@@ -32,6 +32,7 @@ static void block(int how)
 
 static void *run_thread(void *unused)
 {
+    began = 1;
     work_thread(amount);
     return unused;
 }
@@ -81,6 +82,7 @@ static void forks(int count)
     size_t size = (size_t)(amount * 1000) << 20;
     char *memory = malloc(size);
     memset(memory, 1, size);
+    __asm__ volatile("" ::"r"(memory) : "memory"); /* else compilers see that nobody reads it */
     for (int i = 0; i < count; i++) {
         pid_t child = fork();
         if (!child)
@@ -107,6 +109,8 @@ static void foreign(int count)
     sigaddset(&profile, SIGPROF);
     pthread_sigmask(SIG_BLOCK, &profile, NULL);
     pthread_create(&thread, NULL, run_thread, NULL);
+    while (!began)
+        usleep(1000);
     for (int i = 0; i < count; i++) {
         kill(getpid(), SIGPROF);
         taken += sigwaitinfo(&profile, &info) == SIGPROF && info.si_pid == getpid();

@@ -86,7 +86,7 @@ static void run_coroutines(void)
         coroutine[i].uc_stack.ss_size = 1 << 16;
         makecontext(&coroutine[i], (void (*)(void))coroutine_body, 1, i);
     }
-    for (int i = 0; i < 150; i++)
+    for (int i = 0; i < 300; i++)
         switch_in(i % 3 == 2);
     printf("own label: %d\n", (int)hpp_label_swap(0));
 }

@@ -23,18 +23,50 @@ static inline double burn_clock(void)
 #define BURN_OPAQUE __attribute__((noipa))
 #endif
 
-/* Defines `void NAME(double seconds)`. The clock is asked every 0.1 ms or so: a sample inside it
- * has libc on top. */
-#define BURN_FUNCTION(name, factor)                     \
-    static BURN_OPAQUE void name(double budget)         \
-    {                                                   \
-        double end = burn_clock() + budget;             \
-        do {                                            \
-            uint64_t value = burn_sink;                 \
-            for (int i = 0; i < 100000; i++)            \
-                value = value * (factor) + (uint64_t)i; \
-            burn_sink = value;                          \
-        } while (burn_clock() < end);                   \
+/* Work for so many seconds of the thread's CPU clock: `for (struct burn burn = burn_for(seconds);
+ * burn_on(&burn);)`. The clock is asked ever so seldom: when it is, the kernel looks whether others may have
+ * the processor now, so on a crowded one a thread that asks all the time would never be the one that runs at
+ * a tick, and no timer would see it. */
+struct burn {
+    double end, then;
+    double rounds, left; /* between then and the next look at the clock */
+};
+
+static inline struct burn burn_for(double seconds)
+{
+    struct burn burn = {0, burn_clock(), 0, 0};
+    burn.end = burn.then + seconds;
+    return burn;
+}
+
+/* Each time for as many rounds as bring us half the way to the end, by what the last ones took. */
+static inline int burn_on(struct burn *burn)
+{
+    double now, half;
+
+    if (--burn->left > 0)
+        return 1;
+    now = burn_clock();
+    half = burn->rounds * (burn->end - now) / (now - burn->then) / 2;
+    burn->left = half > 8 * burn->rounds ? 8 * burn->rounds : half;
+    if (!(burn->left >= 1))
+        burn->left = 1;
+    burn->rounds = burn->left;
+    burn->then = now;
+    return now < burn->end;
+}
+
+/* Defines `void NAME(double seconds)`. A round takes 0.1 ms or so; a sample inside the clock has libc on
+ * top. */
+#define BURN_FUNCTION(name, factor)                                  \
+    static BURN_OPAQUE void name(double budget)                      \
+    {                                                                \
+        for (struct burn burn = burn_for(budget); burn_on(&burn);) { \
+            uint64_t value = burn_sink;                              \
+            for (int i = 0; i < 100000; i++)                         \
+                value = value * (factor) + (uint64_t)i;              \
+            burn_sink = value;                                       \
+        }                                                            \
     }
 
 /* Defines `void NAME(double seconds)` that calls NEXT: a frame of a known name. */

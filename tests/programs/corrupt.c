@@ -33,20 +33,23 @@ static void *flip(void *unused)
     return NULL;
 }
 
-/* The loop: FRAME in rbp for COUNT rounds, touching no memory. The address of the symbol and its
- * size hold exactly what runs with the false frame pointer. */
-void corrupt_loop(uint64_t frame, uint64_t count);
-__asm__(".text\n.p2align 4\n.globl corrupt_loop\n.type corrupt_loop, @function\n"
-        "corrupt_loop:\n"
+/* The loop: FRAME in rbp for COUNT rounds, touching no memory. The symbol corrupt_loop is what runs with the
+ * false frame pointer, no instruction before or behind it: there a sample has its callers. */
+void corrupt_enter(uint64_t frame, uint64_t count);
+__asm__(".text\n.p2align 4\n.globl corrupt_enter, corrupt_loop\n"
+        ".type corrupt_enter, @function\n.type corrupt_loop, @function\n"
+        "corrupt_enter:\n"
         "    push %rbp\n"
         "    mov %rdi, %rbp\n"
-        "1:  imul $0x10dcd, %rdi, %rdi\n"
+        ".size corrupt_enter, .-corrupt_enter\n"
+        "corrupt_loop:\n"
+        "    imul $0x10dcd, %rdi, %rdi\n"
         "    inc %rdi\n"
         "    dec %rsi\n"
-        "    jnz 1b\n"
+        "    jnz corrupt_loop\n"
         "    pop %rbp\n"
-        "    ret\n"
-        ".size corrupt_loop, .-corrupt_loop\n");
+        ".size corrupt_loop, .-corrupt_loop\n"
+        "    ret\n");
 
 static uint64_t false_frame(int kind, uint64_t *state, volatile uint64_t *stack)
 {
@@ -81,9 +84,9 @@ static __attribute__((noinline)) void drive(double seconds)
 {
     uint64_t state = 1;
     volatile uint64_t stack[8] = {0};
-    double end = burn_clock() + seconds;
-    for (int pass = 0; burn_clock() < end; pass++)
-        corrupt_loop(false_frame(pass % KINDS, &state, stack), 200000 + burn_random(&state) % 400000);
+    int pass = 0;
+    for (struct burn burn = burn_for(seconds); burn_on(&burn); pass++)
+        corrupt_enter(false_frame(pass % KINDS, &state, stack), 200000 + burn_random(&state) % 400000);
 }
 
 int main(int argc, char **argv)

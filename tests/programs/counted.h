@@ -16,7 +16,7 @@ static __attribute__((noinline)) void work_in_sandbox(uint64_t rounds)
 static uint64_t rounds_to_work(double seconds)
 {
     uint64_t rounds = 0;
-    for (double end = burn_clock() + seconds; burn_clock() < end; rounds += 100000)
+    for (struct burn burn = burn_for(seconds); burn_on(&burn); rounds += 100000)
         work_in_sandbox(100000);
     return rounds;
 }

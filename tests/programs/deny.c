@@ -38,6 +38,7 @@ static const struct denial {
     {"pipe2", SYS_pipe2, ARGUMENT(0), 0, 0, 0},
     {"memfd_create", SYS_memfd_create, ARGUMENT(0), 0, 0, 0},
     {"pidfd_open", SYS_pidfd_open, ARGUMENT(0), 0, 0, 0},
+    {"pagemap-scan", SYS_ioctl, ARGUMENT(1), ~0u, 0xc0606610u, 0}, /* PAGEMAP_SCAN, Linux 6.7 */
 };
 
 static int install(const struct denial *denial, unsigned error)

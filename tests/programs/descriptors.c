@@ -98,7 +98,7 @@ static int run_syscalls(void)
     char byte = 'x';
     if (pipe(ends))
         return 1;
-    for (double end = burn_clock() + budget_seconds; burn_clock() < end;)
+    for (struct burn burn = burn_for(budget_seconds); burn_on(&burn);)
         for (int i = 0; i < 100; i++) {
             interrupted += write(ends[1], &byte, 1) != 1;
             interrupted += read(ends[0], &byte, 1) != 1;

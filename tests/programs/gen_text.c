@@ -1,7 +1,7 @@
 /* Writes a program with a given amount of text, made of functions of 4 KiB that hold no padding:
  * `gen_text DIR MIB` makes DIR/text.bin and DIR/text.c (compile there with `cc text.c`) and prints
- * the checksum that the program prints too when it has called every function; on stderr the program
- * says how many KiB of its code are on huge pages. x86-64 code. */
+ * the checksum that the program prints too when it has called every function, so many times over as its
+ * argument says; on stderr it says how many KiB of its code are on huge pages. x86-64 code. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -55,6 +55,7 @@ static FILE *create(const char *directory, const char *name)
 static const char program[] =
     "#include <stdint.h>\n"
     "#include <stdio.h>\n"
+    "#include <stdlib.h>\n"
     "__asm__(\".pushsection .text.big, \\\"ax\\\", @progbits\\n.p2align 12\\n\"\n"
     "        \".globl big_text\\n.type big_text, @function\\nbig_text:\\n\"\n"
     "        \".incbin \\\"text.bin\\\"\\n.size big_text, .-big_text\\n.popsection\\n\");\n"
@@ -70,11 +71,11 @@ static const char program[] =
     "            sum += kib;\n"
     "    return sum;\n"
     "}\n"
-    "int main(void)\n"
+    "int main(int argc, char **argv)\n"
     "{\n"
     "    uint32_t value = 1;\n"
-    "    for (long i = 0; i < FUNCTIONS; i++)\n"
-    "        value = ((uint32_t(*)(uint32_t))(big_text + i * 4096))(value);\n"
+    "    for (long i = 0; i < FUNCTIONS * (argc > 1 ? atol(argv[1]) : 1); i++)\n"
+    "        value = ((uint32_t(*)(uint32_t))(big_text + i % FUNCTIONS * 4096))(i % FUNCTIONS ? value : 1);\n"
     "    printf(\"%08x\\n\", value);\n"
     "    fprintf(stderr, \"huge_kib=%ld\\n\", huge_kib());\n"
     "    return 0;\n"

@@ -1,6 +1,7 @@
 /* The shared object that late.c loads after the start.
  * flags: -shared -fPIC -fno-omit-frame-pointer */
 #include "burn.h"
+#include "padding.h"
 
 void plugin_run(double seconds);
 

@@ -1,8 +1,8 @@
 /* Code without frame pointers, in four kinds of trouble; each takes some CPU time (default 0.5 s):
  * deep SECONDS: below ten calls. threads: that in three threads at once. loader: while two threads load and
  * unload shared objects and work in them. forks: while three threads work and the first one forks. files:
- * with all descriptors closed, and the high numbers used for a file, in which nobody else may write. flags:
- * -O2 -fomit-frame-pointer -fno-optimize-sibling-calls -pthread */
+ * with all descriptors closed, and the high numbers used for a file, in which nobody else may write.
+ * flags: -O2 -fomit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <dlfcn.h>
 #include <fcntl.h>

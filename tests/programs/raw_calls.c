@@ -1,8 +1,8 @@
 /* What programs do by syscall(2): `calls` prints results and errors, `handler` takes SIGPROF for itself,
  * `filter` sets a seccomp filter for all threads that ends the process for nearly any call, as libseccomp
  * does; its threads end, then it exits; `filter_soon` does so while its threads begin, `filter_exit` exits at
- * once. The second argument gives seconds of CPU (default 0.3). flags: -fno-omit-frame-pointer
- * -fno-optimize-sibling-calls -pthread */
+ * once. The second argument gives seconds of CPU (default 0.3).
+ * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "counted.h"
 #include <errno.h>
 #include <linux/filter.h>

@@ -1,8 +1,8 @@
 /* Replaces the handler of SIGPROF by the raw system call (libc's own syscall, that nobody stands in front
  * of), then works for as many seconds of CPU as the second argument says: `alone`, or with `thread` in a
  * thread that it makes, which ends before the main thread works on. Tells whether that handler still stands,
- * and whether signals came after the thread began. flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls
- * -pthread */
+ * and whether signals came after the thread began.
+ * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <dlfcn.h>
 #include <pthread.h>

@@ -333,8 +333,7 @@ static int run_errno(void)
 {
     uint64_t value = 1;
     int changed = 0;
-    double end = burn_clock() + budget_seconds;
-    while (burn_clock() < end) {
+    for (struct burn burn = burn_for(budget_seconds); burn_on(&burn);) {
         errno = 4242;
         for (int i = 0; i < 1000000; i++)
             value = value * 3 + (uint64_t)i;

@@ -2,8 +2,8 @@
  * handler on the alternate stack, `coroutine` on stacks that are unmapped as soon as they are left,
  * `given` on a stack given to pthread_create, `deep` below 5,000 frames, `wide` below 6 MiB of locals,
  * `overflow` after stacks that overflowed, `jit` in code without a file, `jit_grows` in more and more of it.
- * The second argument gives seconds of CPU (default 0.3). flags: -fno-omit-frame-pointer
- * -fno-optimize-sibling-calls -pthread */
+ * The second argument gives seconds of CPU (default 0.3).
+ * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <pthread.h>
 #include <setjmp.h>
@@ -186,7 +186,7 @@ static void *map_code(size_t size)
 
 static void work_in_code(char *at)
 {
-    for (double end = burn_clock() + budget_seconds; burn_clock() < end;)
+    for (struct burn burn = burn_for(budget_seconds); burn_on(&burn);)
         ((void (*)(void))at)();
 }
 

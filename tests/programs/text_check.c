@@ -5,6 +5,7 @@
  * (differ: bytes), then `all images=N differ=N` and `writable_executable=N` (mappings). Exit status
  * 1 if anything differs.
  * flags: -fno-omit-frame-pointer */
+#include "own_maps.h"
 #include "padding.h"
 #include <fcntl.h>
 #include <link.h>
@@ -41,16 +42,14 @@ static size_t huge_kib(unsigned long start, unsigned long end)
 {
     FILE *smaps = fopen("/proc/self/smaps", "r");
     char line[4096 + 256];
-    size_t sum = 0, kib;
+    size_t sum = 0;
     int inside = 0;
     while (smaps && fgets(line, sizeof(line), smaps)) {
         unsigned long from, to;
         if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
             inside = from >= start && to <= end;
-        else if (inside && (sscanf(line, "AnonHugePages: %zu", &kib) == 1 ||
-                            sscanf(line, "FilePmdMapped: %zu", &kib) == 1 ||
-                            sscanf(line, "ShmemPmdMapped: %zu", &kib) == 1))
-            sum += kib;
+        else if (inside)
+            sum += huge_of_line(line);
     }
     if (smaps)
         fclose(smaps);
@@ -81,18 +80,6 @@ static int check_image(struct dl_phdr_info *info, size_t size, void *data)
     }
     close(fd);
     return 0;
-}
-
-static int writable_executable(void)
-{
-    FILE *maps = fopen("/proc/self/maps", "r");
-    char line[4096 + 256], mode[5];
-    int count = 0;
-    while (maps && fgets(line, sizeof(line), maps))
-        count += sscanf(line, "%*x-%*x %4s", mode) == 1 && mode[1] == 'w' && mode[2] == 'x';
-    if (maps)
-        fclose(maps);
-    return count;
 }
 
 int main(void)

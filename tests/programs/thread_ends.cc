@@ -1,7 +1,7 @@
 /* A thread works, and then in all that runs at its end: a cleanup handler, the destructors of a thread_local
  * object and of a key. It `returns`, or is `cancelled` where it allows that, or `cancelled_anywhere`. The
- * second argument gives the seconds of CPU of each (default 0.3). flags: -fno-omit-frame-pointer
- * -fno-optimize-sibling-calls -pthread */
+ * second argument gives the seconds of CPU of each (default 0.3).
+ * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <pthread.h>
 #include <semaphore.h>

@@ -2,8 +2,8 @@
  * its own; `short` runs forty one after the other, too short for a timer alone; `nested` has threads
  * that make threads; `smallest` runs four at a time on stacks as small as they may be; `detached` leaves them
  * running at the end of main; `space` prints the most KiB of address space that eight had. The second
- * argument gives the seconds of CPU of each (default 0.3). flags: -fno-omit-frame-pointer
- * -fno-optimize-sibling-calls -pthread */
+ * argument gives the seconds of CPU of each (default 0.3).
+ * flags: -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread */
 #include "burn.h"
 #include <limits.h>
 #include <pthread.h>

@@ -96,10 +96,8 @@ __asm__(".text\n.type asm_outer,@function\n.globl asm_outer\n.hidden asm_outer\n
 
 FRAME(void) asm_work(double seconds)
 {
-    double end = burn_clock() + seconds;
-    do
+    for (struct burn burn = burn_for(seconds); burn_on(&burn);)
         asm_loop(100000);
-    while (burn_clock() < end);
     burn_sink++;
 }
 

@@ -1,6 +1,5 @@
-/* Throws exceptions through 50 frames without frame pointers, over and over; the first argument gives seconds of
- * CPU (default 0.3).
- * flags: -O2 -fomit-frame-pointer */
+/* Throws exceptions through 50 frames without frame pointers, over and over; the first argument gives seconds
+ * of CPU (default 0.3). flags: -O2 -fomit-frame-pointer */
 #include "burn.h"
 #include "padding.h"
 #include <cstdio>
@@ -9,7 +8,10 @@
 
 struct cleanup {
     uint64_t value;
-    __attribute__((noinline)) ~cleanup() { burn_sink = burn_sink + value; }
+    __attribute__((noinline)) ~cleanup()
+    {
+        burn_sink = burn_sink + value;
+    }
 };
 
 static BURN_OPAQUE uint64_t pass(int depth)
@@ -31,11 +33,9 @@ static BURN_OPAQUE int catches(int depth)
 
 int main(int argc, char **argv)
 {
-    double end = burn_clock() + (argc > 1 ? atof(argv[1]) : 0.3);
     bool good = true;
-    do
+    for (struct burn burn = burn_for(argc > 1 ? atof(argv[1]) : 0.3); burn_on(&burn);)
         good = good && catches(50) == 1;
-    while (burn_clock() < end);
     printf("%s\n", good ? "all caught" : "lost");
     return !good;
 }

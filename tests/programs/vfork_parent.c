@@ -1,6 +1,6 @@
 /* A thread that cannot be stopped: it waits in vfork for a child that ends with standard input. Another
- * thread sleeps below waiting_leaf. Prints `ready`, and `ended` at the end. flags:
- * -fno-optimize-sibling-calls -pthread */
+ * thread sleeps below waiting_leaf. Prints `ready`, and `ended` at the end.
+ * flags: -fno-optimize-sibling-calls -pthread */
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/wait.h>

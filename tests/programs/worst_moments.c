@@ -13,8 +13,7 @@
 
 static BURN_OPAQUE void burn(double seconds)
 {
-    double end = burn_clock() + seconds;
-    while (burn_clock() < end)
+    for (struct burn work = burn_for(seconds); burn_on(&work);)
         for (int i = 0; i < 2000; i++)
             burn_sink = burn_sink * 5 + (uint64_t)i;
 }

@@ -2,6 +2,7 @@
 # run.sh BUILD SCALE PART...: tests that take long or much, each SCALE times its full size (1: what `make torture`
 # does; less: a taste of it). Each part says in a line what was done; exit status 1 if one fails.
 set -u
+here=$(realpath "${0%/*}")
 build=$(realpath "${1:?usage: run.sh BUILD SCALE PART...}") scale=${2:?}
 shift 2
 agent=$build/libhpprof.so tools=$build/tests/torture
@@ -86,6 +87,31 @@ torture_walks() {
         "$tools/walks" "$(full 250000)" $seed >out 2>&1 || wrong "walks, seed $seed: exit status $?"
         sed "1s/^/walks: /" out
     done
+}
+
+# Text is swapped under two threads that execute it; shared objects come and go while they are moved.
+torture_swaps() {
+    local backend moves programs=$build/tests/programs
+    reserve_pages 12
+    export HPPROF_TEXT_CACHE=$work/text
+    "$build/hpprof" cache warm --text "$tools/swaps" "$programs"/late_plugin{,_two} >out 2>&1 || echo "swaps: no cache: $(tail -n 1 out)"
+    profiled HPPROF_FREQ=997 HPPROF_OUT="$work/plugins.pb" "$programs/late" swap 0.6 >out 2>said
+    for backend in anon memfd hugetlb cache; do
+        [ $backend != hugetlb ] || [ "$(cat /proc/sys/vm/nr_hugepages)" -ge 12 ] ||
+            { echo 'swaps: hugetlb: not done, no huge pages can be reserved' && continue; }
+        [ $backend != cache ] || [ -n "$(ls -A text 2>/dev/null)" ] || continue
+        "$tools/swaps" "$(full 10000)" 2 2 $backend >out 2>said || wrong "swaps, $backend: exit status $?: $(head -n 1 said)"
+        echo "swaps: $backend: $(cat out)"
+        rm -rf profiles/"$part".*
+        "$tools/reap" 1800 env LD_PRELOAD="$agent" HPPROF_REMAP=$backend HPPROF_REMAP_WHEN=hot HPPROF_REMAP_HOT="$work/plugins.pb" \
+            HPPROF_FREQ=997 HPPROF_OUT="$work/profiles/$part.%p.pb" "$programs/late" rounds "$(full 1000)" >out 2>said ||
+            wrong "late, $backend: exit status $?: $(head -n 1 said)"
+        readable
+        moves=$(cat profiles/"$part".* | grep -ao "hpprof.remap backend=$backend" | wc -l)
+        echo "swaps: $backend: $(cat out) of $(full 1000), $moves moves in them"
+        [ $((10 * moves)) -ge "$(full 1000)" ] || wrong 'in nine of ten rounds nothing was moved'
+    done
+    release_pages
 }
 
 torture_threads() {
@@ -194,10 +220,38 @@ account() {
         wrong "$what: $3: $(cat shares) per cent (samples, all, these)"
 }
 
+# Each system call of each backend of the remap fails: before main, and in the writer while the program runs.
+torture_remap() {
+    local backend how injected=0 changed=0
+    reserve_pages 12
+    for how in remap_faults remap_faults_hot; do
+        for backend in anon memfd file cache hugetlb; do
+            "$here/$how.sh" "$build" $backend "$(awk -v scale="$scale" 'BEGIN { print (scale >= 1 ? 1 : int(1 / scale)) }')" >out
+            case $? in 0 | 77) ;; *) wrong "the remap by $backend does not survive what fails" ;; esac
+            cat out
+            injected=$(awk -v n=$injected '/ failures injected / { n += $3 } END { print n }' out)
+            changed=$(sed -n 's/.*; \([0-9]*\) left text where it was.*/\1/p' out | awk -v n=$changed '{ n += $1 } END { print n }')
+        done
+    done
+    echo "remap: $injected failures injected in all, $changed left text where it was"
+    [ $changed -ge "$(full 100)" ] || wrong 'that is too few'
+    release_pages
+}
+# reserve_pages COUNT: for hugetlb, where that is allowed; tests reserve some too, but not meanwhile
+reserve_pages() {
+    exec 8>"$build/tests/huge_pages.lock" && flock -w 600 8
+    pages=$(cat /proc/sys/vm/nr_hugepages 2>/dev/null)
+    [ "${pages:-0}" -ge "$1" ] || { echo "$1" >/proc/sys/vm/nr_hugepages; } 2>/dev/null || true
+}
+release_pages() {
+    { echo "$pages" >/proc/sys/vm/nr_hugepages; } 2>/dev/null || true
+    exec 8>&-
+}
+
 failed=0 reader='hpprof report'
 ! command -v go >/dev/null || reader='go tool pprof'
 mkdir profiles
-[ $# -gt 0 ] || set -- calls stock steps walks threads forks kills looks accounts
+[ $# -gt 0 ] || set -- calls stock steps walks swaps threads forks kills looks accounts remap
 for part; do
     torture_"$part"
 done

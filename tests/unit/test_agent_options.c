@@ -17,7 +17,7 @@
 
 #include "common/options.h"
 #include "preload/next_symbol.h"
-#include "preload/proc_file.h"
+#include "common/proc_file.h"
 #include "preload/tell.h"
 #include "profiler/sampler.h"
 
@@ -43,12 +43,14 @@ static struct hpp_agent_options read_options(char **environment, char complaints
 static void expect_defaults(const struct hpp_agent_options *options)
 {
     assert_int_equal(options->frequency, strtoul(hpp_options[HPP_OPT_FREQ].initial, NULL, 10));
-    assert_int_equal(options->remap, HPP_REMAP_AUTO);
-    assert_int_equal(options->remap_min, 2 << 20);
-    assert_int_equal(options->remap_max, 1 << 30);
+    assert_int_equal(options->remap.how, HPP_REMAP_AUTO);
+    assert_int_equal(options->remap.when, HPP_REMAP_WHEN_AUTO);
+    assert_string_equal(options->remap.profile, "");
+    assert_int_equal(options->remap.min, 2 << 20);
+    assert_int_equal(options->remap.max, 1 << 30);
     assert_int_equal(options->validate, HPP_VALIDATE_AUTO);
     assert_string_equal(options->out, "");
-    assert_string_equal(options->remap_match, "*");
+    assert_string_equal(options->remap.match, "*");
     assert_string_equal(options->programs, "*");
     assert_string_equal(options->cache, "");
     assert_int_equal(options->cache_max, 1 << 30);
@@ -121,10 +123,10 @@ static void test_values(void **state)
     assert_string_equal(complaints, "");
     assert_string_equal(options.out, "/x/%p");
     assert_int_equal(options.frequency, 997);
-    assert_int_equal(options.remap, HPP_REMAP_OFF);
-    assert_int_equal(options.remap_min, 64 << 10);
-    assert_int_equal(options.remap_max, 3ull << 30);
-    assert_string_equal(options.remap_match, "*/lib[a-c]*");
+    assert_int_equal(options.remap.how, HPP_REMAP_OFF);
+    assert_int_equal(options.remap.min, 64 << 10);
+    assert_int_equal(options.remap.max, 3ull << 30);
+    assert_string_equal(options.remap.match, "*/lib[a-c]*");
     assert_int_equal(options.validate, HPP_VALIDATE_PIPE);
     assert_string_equal(options.programs, "cc1");
     assert_string_equal(options.cache, "/c");
@@ -160,12 +162,13 @@ static void test_bad_values(void **state)
         {HPP_OPT_FREQ, "0"},         {HPP_OPT_FREQ, "10001"},
         {HPP_OPT_FREQ, "-5"},        {HPP_OPT_FREQ, "99 "},
         {HPP_OPT_FREQ, "fast"},      {HPP_OPT_FREQ, "1e3"},
-        {HPP_OPT_REMAP, "hugetlb"},  {HPP_OPT_REMAP, "AUTO"},
+        {HPP_OPT_REMAP, "thp"},      {HPP_OPT_REMAP, "AUTO"},
         {HPP_OPT_REMAP, "auto|off"}, {HPP_OPT_REMAP, "|"},
         {HPP_OPT_REMAP_MIN, "2MB"},  {HPP_OPT_REMAP_MIN, "-1"},
         {HPP_OPT_REMAP_MAX, "1T"},   {HPP_OPT_REMAP_MAX, "99999999999999999999"},
         {HPP_OPT_VALIDATE, "yes"},   {HPP_OPT_CACHE, "tables"},
         {HPP_OPT_CACHE, "OFF"},      {HPP_OPT_CACHE_MAX, "1GB"},
+        {HPP_OPT_REMAP_MATCH, "["},  {HPP_OPT_PROGRAMS, "*[a-"},
     };
 
     (void)state;
@@ -284,8 +287,7 @@ static void test_proc_numbers(void **state)
     assert_int_equal(hpp_proc_file_number("-1"), UINT64_MAX);
 }
 
-/* ---- the real functions ----------------------------------------------------------------------------------
- */
+/* ---- the real functions -------------------------------------------------------------------------------- */
 
 static void test_next_symbol(void **state)
 {

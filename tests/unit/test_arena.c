@@ -191,6 +191,31 @@ static void test_no_fork(void **state)
     hpp_arena_release(&shared);
 }
 
+/* What is reserved is given out in whole pages, each once, and may be unmapped in parts; then the kernel is
+ * asked again. */
+static void test_reserve(void **state)
+{
+    uint8_t *first, *second, *later, *forgotten;
+
+    (void)state;
+    assert_int_equal(hpp_arena_reserve(5 * 4096), 0);
+    first = hpp_arena_map(1);
+    second = hpp_arena_map(2 * 4096);
+    assert_ptr_equal(second, first + 4096);
+    assert_true(is_zero(first, 3 * 4096));
+    later = hpp_arena_map(3 * 4096); /* two pages are left */
+    assert_non_null(later);
+    assert_ptr_not_equal(later, second + 2 * 4096);
+    assert_ptr_equal(hpp_arena_map(4096), second + 2 * 4096);
+    assert_int_equal(munmap(second, 2 * 4096), 0);
+    assert_true(is_mapped(first) && !is_mapped(second) && is_mapped(second + 2 * 4096));
+    hpp_arena_reserve_forget();
+    forgotten = hpp_arena_map(4096);
+    assert_non_null(forgotten);
+    assert_ptr_not_equal(forgotten, second + 3 * 4096);
+    assert_null(hpp_arena_map(SIZE_MAX));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_limit),   cmocka_unit_test(test_absurd_sizes),
         cmocka_unit_test(test_reset),   cmocka_unit_test(test_reset_large),
         cmocka_unit_test(test_no_fork), cmocka_unit_test(test_given),
+        cmocka_unit_test(test_reserve),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

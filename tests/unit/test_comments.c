@@ -85,22 +85,43 @@ static void test_summary(void **state)
         profile,
         "hpprof.remap backend=anon start=0x3 end=0x4 asked_kib=4096 huge_kib=4096 ms=1.0 image=/usr/bin/app");
     hpp_profile_add_comment(profile, "hpprof.left eligible_kib=2048 reason='no room' image=/lib/b.so");
+    hpp_profile_add_comment(profile, "hpprof.huge samples=30 image=/usr/bin/app");
+    hpp_profile_add_comment(profile, "hpprof.huge samples=20 image=/usr/bin/app");
+    hpp_profile_add_comment(profile, "hpprof.range start=0x3 end=0x4 samples=11 image=/usr/bin/app");
+    hpp_profile_add_comment(profile,
+                            "hpprof.range start=0x3 end=0x4 samples=4 unloaded=1 image=/usr/bin/app");
+    hpp_profile_add_comment(profile,
+                            "hpprof.remap backend=memfd start=0x3 end=0x4 when=hot image=/usr/bin/app");
+    hpp_profile_add_comment(profile, "hpprof.range start=0x3 end=0x4 samples=6 image=/usr/bin/app");
+    hpp_profile_add_comment(profile, "hpprof.range start=0x3 end=0x4 samples=6 image=/nobody");
+    hpp_profile_add_comment(profile,
+                            "hpprof.range start=0x1 end=0x2 samples=0 put_back_kib=1024 reason='a patch' "
+                            "image=/usr/bin/app");
     hpp_profile_add_comment(profile, "hpprof.lost dropped=3");
     hpp_profile_add_comment(profile, "hpprof.lost dropped=4 threads=1");
     hpp_summary_make(&summary, profile);
     assert_int_equal(summary.frequency, 250);
     assert_int_equal(summary.eligible_kib, 4096 * 2 + 2048);
-    assert_int_equal(summary.huge_kib, 6144);
-    assert_int_equal(summary.image_count, 2);
+    assert_int_equal(summary.huge_kib, 6144 - 1024);
+    assert_int_equal(summary.images[0].put_back_kib, 1024);
+    assert_string_equal(summary.images[0].put_back_reason, "a patch");
+    assert_int_equal(summary.image_count, 3);
+    assert_int_equal(summary.images[0].ranges, 3);
+    assert_int_equal(summary.images[0].range[0].samples, 0);
+    assert_int_equal(summary.images[0].range[1].samples, 15);
+    assert_true(summary.images[0].range[1].unloaded && !summary.images[0].range[1].hot);
+    assert_int_equal(summary.images[0].range[2].samples, 6);
+    assert_true(summary.images[0].range[2].hot && !summary.images[0].range[2].unloaded);
     assert_int_equal(summary.dropped, 7);
     assert_int_equal(summary.processes, 1);
     assert_int_equal(summary.ends, 0);
     hpp_summary_print_lost(out, &summary);
-    hpp_summary_print_remap(out, &summary);
+    hpp_summary_print_remap(out, &summary, 80);
     fclose(out);
     assert_string_equal(text, "Lost: 7 samples dropped (ring full), 1 thread not sampled.\n"
-                              "Text on huge pages: 6.0 of 10.0 MiB eligible.\n"
-                              "  app: 6.0 of 8.0 MiB, anon, 2.5 ms\n"
+                              "Text on huge pages: 5.0 of 10.0 MiB eligible, with 62.5% of samples.\n"
+                              "  app: 5.0 of 8.0 MiB, memfd, 2.5 ms, 62.5% of samples\n"
+                              "  app: 1.0 MiB of it on small pages again: a patch\n"
                               "  b.so: 2.0 MiB left: no room\n");
     free(text);
     hpp_summary_free(&summary);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "common/sys.h"
 #include "profiler/sampler.h"
 #include "profiler/walk.h"
 #include "proto/profile.pb-c.h"
@@ -223,6 +224,56 @@ static void test_new_library(void **state)
     dlclose(library);
 }
 
+/* The mapping of the last location of what was drained, or NULL. */
+static const struct hpp_segment *last_segment(void)
+{
+    const struct hpp_aggregate *aggregate = &hpp_writer.aggregate;
+    uint32_t mapping = aggregate->locations[aggregate->location_count - 1].mapping;
+
+    return mapping ? aggregate->segments[mapping - 1] : NULL;
+}
+
+/* Code at places where there can be none is not looked for all the time, wherever that is; but code that has
+ * come since is found at once, however many looks for what samples stopped at were in vain. */
+static void test_looks(void **state)
+{
+    struct hpp_slot *slot = active_slot();
+    const uint64_t second = 1000000000u, none = 0x10000000u;
+    uint64_t paid, begin = hpp_sys_now(CLOCK_MONOTONIC), before = hpp_writer.scans_paid;
+    int fd = open("/proc/self/exe", O_RDONLY);
+    char *code[3];
+
+    (void)state;
+    hpp_writer.last_scan = begin; /* none is due */
+    hpp_writer.scan_interval = 1000 * second;
+    put(slot, 1, (void *)none);
+    hpp_writer_drain();
+    assert_null(last_segment());
+    paid = hpp_writer.scans_paid;
+    assert_in_range(paid, before + 1, UINT64_MAX);
+    put(slot, 1, (void *)(none + 8));
+    hpp_writer_drain();
+    assert_int_equal(hpp_writer.scans_paid, paid);
+    for (unsigned i = 0; i < 3; i++) {
+        code[i] = mmap(NULL, 8192, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+        hpp_writer.last_scan = hpp_sys_now(CLOCK_MONOTONIC);
+        hpp_writer.scan_interval = 1000 * second;
+        put(slot, 1, code[i]);
+        hpp_writer_drain();
+        assert_non_null(last_segment());
+        assert_int_equal(last_segment()->start, (uint64_t)(uintptr_t)code[i]);
+    }
+    for (unsigned i = 1; i < 1000; i++)
+        put(slot, 1, (void *)(none + i * 4096));
+    hpp_writer_drain();
+    assert_in_range(hpp_writer.scans_paid, paid, hpp_sys_now(CLOCK_MONOTONIC) + 3 * second);
+    for (unsigned i = 0; i < 3; i++)
+        munmap(code[i], 8192);
+    close(fd);
+    hpp_aggregate_clear(&hpp_writer.aggregate);
+    hpp_slot_end(slot);
+}
+
 /* A library has gone and another lies in its place: what the handler, which did not know, took for callers of
  * the new code is not told. */
 static void test_library_replaced(void **state)
@@ -324,10 +375,15 @@ static void test_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),     cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_growth),      cmocka_unit_test(test_losses),
-        cmocka_unit_test(test_new_library), cmocka_unit_test(test_library_replaced),
-        cmocka_unit_test(test_dead_thread), cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_new_library),
+        cmocka_unit_test(test_looks),
+        cmocka_unit_test(test_library_replaced),
+        cmocka_unit_test(test_dead_thread),
+        cmocka_unit_test(test_rest),
         cmocka_unit_test(test_end),
     };
 

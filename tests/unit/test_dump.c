@@ -16,8 +16,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-/* Every row of libc's own .eh_frame_hdr is a row of the table that is made from .eh_frame, and the other way.
- */
+/* Every row of libc's own .eh_frame_hdr is a row of the table that is made from .eh_frame, and the other
+ * way. */
 static void test_frame_table(void **state)
 {
     struct hpp_frame_table table;

@@ -337,6 +337,19 @@ static void test_vdso(void **state)
     assert_in_range(header.build_id_size, 1, HPP_BUILD_ID_MAX);
 }
 
+static void test_build_ids(void **state)
+{
+    static const uint8_t one[] = {1, 2, 3, 4}, other[] = {1, 2, 3, 5};
+
+    (void)state;
+    assert_true(hpp_build_id_equal(one, 4, one, 4));
+    assert_false(hpp_build_id_equal(one, 4, other, 4));
+    assert_true(hpp_build_id_equal(one, 3, other, 3));
+    assert_false(hpp_build_id_equal(one, 4, one, 3));
+    assert_false(hpp_build_id_equal(one, 0, one, 3));
+    assert_false(hpp_build_id_equal(one, 0, other, 0)); /* two that have none */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_not_elf),       cmocka_unit_test(test_absurd_headers),
         cmocka_unit_test(test_hostile_notes), cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_real_files),    cmocka_unit_test(test_vdso),
+        cmocka_unit_test(test_build_ids),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

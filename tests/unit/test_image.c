@@ -255,6 +255,35 @@ static void test_other_files(void **state)
     close(memory);
 }
 
+/* Some pages of the program's text once more, elsewhere: they are what is there, and no whole segment, which
+ * would claim what lies around them. */
+static void test_mapped_again(void **state)
+{
+    int file = open("/proc/self/exe", O_RDONLY);
+    const struct hpp_code_map *map = scan(NULL);
+    const struct hpp_segment *main = segment_at(map, (void *)&test_own), *again;
+    uint64_t offset = main->file_offset + PAGE;
+    char *room = mmap(NULL, 64 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *at = room + 16 * PAGE;
+
+    (void)state;
+    assert_true(main->end - main->start > 3 * PAGE);
+    assert_ptr_equal(mmap(at, 2 * PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, file, (off_t)offset),
+                     at);
+    map = scan(map);
+    check_map(map);
+    assert_ptr_equal(segment_at(map, (void *)&test_own), main);
+    again = segment_at(map, at);
+    assert_non_null(again);
+    assert_int_equal(again->start, (uint64_t)(uintptr_t)at);
+    assert_int_equal(again->end - again->start, 2 * PAGE);
+    assert_int_equal(again->file_offset, offset);
+    assert_int_equal(again->link, main->link + PAGE);
+    assert_string_equal(again->image->path, main->image->path);
+    assert_ptr_equal(scan(map), map);
+    munmap(room, 64 * PAGE);
+    close(file);
+}
+
 /* A segment keeps its file when its pages have been moved; other anonymous code there is something else. */
 static void test_moved(void **state)
 {
@@ -297,9 +326,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own),     cmocka_unit_test(test_all_lines), cmocka_unit_test(test_find_edges),
-        cmocka_unit_test(test_library), cmocka_unit_test(test_anonymous), cmocka_unit_test(test_other_files),
-        cmocka_unit_test(test_moved),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_own),        cmocka_unit_test(test_all_lines),
+        cmocka_unit_test(test_find_edges), cmocka_unit_test(test_library),
+        cmocka_unit_test(test_anonymous),  cmocka_unit_test(test_other_files),
+        cmocka_unit_test(test_moved),      cmocka_unit_test(test_mapped_again),
+        cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);

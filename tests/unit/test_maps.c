@@ -70,6 +70,7 @@ static void compare(const struct hpp_maps_line *line, char *text)
     assert_int_equal(line->readable, access[0] == 'r');
     assert_int_equal(line->writable, access[1] == 'w');
     assert_int_equal(line->executable, access[2] == 'x');
+    assert_int_equal(line->shared, access[3] == 's');
     length = strlen(text + path);
     if (length > 10 && !strcmp(text + path + length - 10, " (deleted)"))
         text[path + (int)length - 10] = 0;

@@ -66,6 +66,11 @@ static void test_values(void **state)
         {HPP_OPTION_FOLDER, "off or an absolute path", "offf", -EINVAL, 0},
         {HPP_OPTION_FOLDER, "off or an absolute path", "a/b", -EINVAL, 0},
         {HPP_OPTION_FOLDER, "off or an absolute path", "", -EINVAL, 0},
+        {HPP_OPTION_GLOB, "", "", 0, 0},
+        {HPP_OPTION_GLOB, "", "*lib[a-z][!]x]?]", 0, 0},
+        {HPP_OPTION_GLOB, "", "[", -EINVAL, 0},
+        {HPP_OPTION_GLOB, "", "[]", -EINVAL, 0},
+        {HPP_OPTION_GLOB, "", "[a]*[!]", -EINVAL, 0},
     };
 
     (void)state;

@@ -1,5 +1,5 @@
-/* Symbols of ELF files that the test assembles, so that sizes, aliases and holes are known; broken ELF files.
- */
+/* Symbols of ELF files that the test assembles, so that sizes, aliases and holes are known; broken ELF
+ * files. */
 #include "symbolizer/elf_file.h"
 #include "symbolizer/symbols.h"
 

@@ -55,8 +55,8 @@ static int has_rule(const struct hpp_segment *segment, const void *code)
            HPP_CFA_NONE;
 }
 
-/* Built when samples stand for as much time as that takes, most wanted first, and kept for the next process.
- */
+/* Built when samples stand for as much time as that takes, most wanted first, and kept for the next
+ * process. */
 static void test_build(void **state)
 {
     struct hpp_segment *own, *libc;

@@ -173,12 +173,12 @@ static void test_look_up(void **state)
     free(table);
 }
 
-/* Damage that a right checksum hides: what is still valid cannot be read past its end. */
+/* Damage that a right checksum hides: what is still intact cannot be read past its end. */
 static void test_damaged(void **state)
 {
     struct hpp_unwind_table *table = make_table(), *copy = malloc(table->size);
     uint64_t seed = 1, size = table->size;
-    unsigned valid = 0;
+    unsigned intact = 0;
 
     (void)state;
     assert_non_null(copy);
@@ -190,13 +190,13 @@ static void test_damaged(void **state)
              (seed >> 33) % (size - offsetof(struct hpp_unwind_table, base));
         ((uint8_t *)copy)[at] ^= (uint8_t)(1u << (seed >> 60 & 7));
         copy->checksum = hpp_unwind_checksum(copy);
-        if (!hpp_unwind_is_valid(copy, size))
+        if (!hpp_unwind_is_intact(copy, size))
             continue;
-        valid++;
+        intact++;
         for (uint64_t address = UNWIND_TEXT - 1; address < UNWIND_TEXT + 0x40 * FUNCTIONS; address += 0x15)
             assert_in_range(hpp_unwind_find(copy, address) - copy->rule, 0, copy->rules - 1);
     }
-    assert_in_range(valid, 1, 20000 - 1);
+    assert_in_range(intact, 1, 20000 - 1);
     free(copy);
     free(table);
 }

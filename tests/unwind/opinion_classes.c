@@ -46,8 +46,7 @@ static enum verdict classify(const struct opinion_case *found)
 {
     if (found->same == found->ours_count && found->same == found->theirs_count)
         return EQUAL;
-    /* where a coroutine began, theirs takes the start of the function that was put there for one more frame
-     */
+    /* where a coroutine began, theirs takes the start of the function put there for one more frame */
     if (found->end == HPP_WALK_ROOT && found->same == found->ours_count &&
         found->theirs[found->same] % HPP_ARCH_FUNCTION_ALIGNMENT == 0)
         return EQUAL;

@@ -40,8 +40,8 @@ void shadow_step(struct shadow *shadow, const struct user_regs_struct *before,
 int shadow_signal(struct shadow *shadow, const struct user_regs_struct *interrupted,
                   const struct user_regs_struct *after);
 
-/* Writes the return addresses, innermost first, and returns how many there are; -1 if they cannot be known.
- */
+/* Writes the return addresses, innermost first, and returns how many there are; -1 if they cannot be
+ * known. */
 int shadow_callers(const struct shadow *shadow, uint64_t *callers, unsigned limit);
 
 #endif

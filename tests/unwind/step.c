@@ -141,8 +141,8 @@ static void complain(const uint64_t *frames, const struct hpp_walk_result *resul
     }
 }
 
-/* Whether the walk stopped where it may: in the frame of the dynamic linker's resolver, whose rule needs rbx.
- */
+/* Whether the walk stopped where it may: in the frame of the dynamic linker's resolver, whose rule needs
+ * rbx. */
 static int stopped_in_resolver(const uint64_t *frames, const struct hpp_walk_result *result)
 {
     const struct hpp_code_range *range = hpp_image_find(code, frames[result->count - 1] - 1);

@@ -1,5 +1,5 @@
-/* What tests/unwind/step steps through: compiled with -O2 -fomit-frame-pointer and bound lazily. Test only.
- */
+/* What tests/unwind/step steps through: compiled with -O2 -fomit-frame-pointer and bound lazily. Test
+ * only. */
 #include "tests/unwind/step.h"
 
 #include <alloca.h>
