@@ -29,14 +29,14 @@ done
 echo
 echo "true, with the agent over without (99 Hz, remap off, then at start):"
 # shellcheck disable=SC2046
-"$build/bench/pairs" 301 wall plain : agent $(profiled 99) : agent-remap $(profiled 99) HPPROF_REMAP=auto -- true
+"$build/bench/pairs" 301 wall plain : agent $(profiled 99) : agent-remap $(profiled 99) HPPROF_REMAP=auto HPPROF_REMAP_WHEN=start -- true
 # shellcheck disable=SC2046
 "$build/bench/pairs" 301 cpu plain : agent $(profiled 99) -- true
 
 echo
 echo "A program that ends at once and has 16 MiB of text to move (cc1 --version):"
 # shellcheck disable=SC2046
-"$build/bench/pairs" 51 wall plain : agent $(profiled 99) : agent-remap $(profiled 99) HPPROF_REMAP=auto \
+"$build/bench/pairs" 51 wall plain : agent $(profiled 99) : agent-remap $(profiled 99) HPPROF_REMAP=auto HPPROF_REMAP_WHEN=start \
     -- "$(gcc -print-prog-name=cc1)" --version
 
 echo

@@ -6,6 +6,8 @@
 set -eu
 build=$(realpath "${1:?usage: sampler.sh BUILD [SCALE [FIGURE...]]}") scale=${2:-1}
 here=$(dirname "$(realpath "$0")")
+# shellcheck source=bench/figures.bash
+. "$here/figures.bash"
 hpprof=$build/hpprof agent=$build/libhpprof.so pairs=$build/bench/pairs empty=$build/bench/libsampler_empty.so
 work=$build/bench/sampler-work
 rm -rf "$work"
@@ -13,24 +15,10 @@ mkdir -p "$work"
 unset "${!HPPROF_@}"
 export HPPROF_CACHE=$work/cache # of the programs under test, as their profiles are
 
-# rounds N: so many at this scale, an odd number of at least 3
-rounds() { awk -v n="$1" -v scale="$scale" 'BEGIN { n = int(n * scale / 2) * 2 + 1; print (n < 3 ? 3 : n) }'; }
 # profiled FOLDER FREQUENCY: the variables of a program under the agent
 profiled() {
     mkdir -p "$work/$1"
     echo "LD_PRELOAD=$agent HPPROF_REMAP=off HPPROF_OUT=$work/$1/%e.%p.pb HPPROF_FREQ=$2"
-}
-# column FILE NAME N: of the line for NAME in what pairs printed, that word
-column() { awk -v name="$2" -v n="$3" '$1 == name { print $n }' "$1"; }
-no_bound() { printf '  %-48s %9.2f\n' "$1" "$2"; }
-# at_most WHAT VALUE BOUND, at_least WHAT VALUE BOUND: as bench/verdict.h prints them
-at_most() {
-    awk -v what="$1" -v value="$2" -v bound="$3" 'BEGIN {
-        printf "  %-48s %9.2f  at most %-5g %s\n", what, value, bound, (value + 0 <= bound + 0 ? "ok" : "MISSED") }'
-}
-at_least() {
-    awk -v what="$1" -v value="$2" -v bound="$3" 'BEGIN {
-        printf "  %-48s %9.2f  at least %-4g %s\n", what, value, bound, (value + 0 >= bound + 0 ? "ok" : "MISSED") }'
 }
 # weight FOLDER: samples in the profiles below it, once they are complete
 weight() {
@@ -189,7 +177,7 @@ starts() {
     at_most 'agent' "$(column "$work/starts.table" agent 6)" 1.3
 }
 
-echo "machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
+say_machine
 echo
 shift "$(($# < 2 ? $# : 2))"
 [ $# -gt 0 ] || set -- handlers slopes compiles bytes memory starts
