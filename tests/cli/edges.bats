@@ -35,10 +35,17 @@ samples_of() {
     done
 }
 
+# lowest COMMAND…: the lowest number that five runs print: whether a thread gets a heap is partly chance
+lowest() {
+    local _
+    for _ in 1 2 3 4 5; do "$@"; done | sort -n | head -1
+}
 @test "eight threads get no address space for a malloc that they do not need" {
     local plain with
-    plain=$("$PROGRAMS/threads" space 0.05)
-    with=$(agent HPPROF_REMAP=off HPPROF_CACHE=off HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/threads" space 0.05)
+    plain=$(lowest "$PROGRAMS/threads" space 0.05)
+    with=$(lowest agent HPPROF_REMAP=off HPPROF_CACHE=off HPPROF_OUT="$PWD/x.pb" "$PROGRAMS/threads" space 0.05)
+    check "$plain" '>' 0
+    check "$with" '>' 0
     check "$((with - plain))" '<=' 32768 "KiB more than $plain"
 }
 

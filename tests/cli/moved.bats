@@ -10,7 +10,14 @@ setup_file() {
     hpprof_setup
     former_profile "$BATS_FILE_TMPDIR/moved.pb" "$PROGRAMS/moved"
     former_profile "$BATS_FILE_TMPDIR/textrel.pb" "$PROGRAMS/textrel"
+    # where probes are set: what the system has mounted, or for these tests alone
+    export TRACING=/sys/kernel/tracing
+    [ ! -w $TRACING/uprobe_events ] || return 0
+    TRACING=$BATS_FILE_TMPDIR/tracing
+    mkdir "$TRACING"
+    mount -t tracefs hpprof-test "$TRACING" 2>/dev/null || true
 }
+teardown_file() { umount "$BATS_FILE_TMPDIR/tracing" 2>/dev/null || true; }
 
 setup() {
     hpprof_setup
@@ -180,23 +187,22 @@ debugger_by() {
 @test "gdb attaches, finds names, sets a breakpoint and takes it away, by cache" { debugger_by cache; }
 
 # probe: counts calls of probed() in ./program; unprobe: the end of that, how often is in hits
-TRACING=/sys/kernel/tracing
 probe() {
     local offset
     offset=$(nm program | awk '$3 == "probed" { print $1 }')
     read -r from at <<<"$(readelf -lW program | awk '$1 == "LOAD" && / R E / { print $2, $3 }' | tail -n 1)"
     offset=$((0x$offset - at + from))
     name=hpprof_$$_$RANDOM
-    { echo "p:$name/probed $PWD/program:$offset" >>$TRACING/uprobe_events && echo 1 >$TRACING/events/$name/enable; } 2>/dev/null ||
+    { echo "p:$name/probed $PWD/program:$offset" >>"$TRACING/uprobe_events" && echo 1 >"$TRACING/events/$name/enable"; } 2>/dev/null ||
         skip "no uprobe can be set"
     echo "$name" >probe
 }
 unprobe() {
     name=$(cat probe)
     rm probe
-    hits=$(awk -v path="$PWD/program" '$1 == path && $2 == "probed" { print $3 }' $TRACING/uprobe_profile)
-    echo 0 >$TRACING/events/"$name"/enable
-    echo "-:$name/probed" >>$TRACING/uprobe_events
+    hits=$(awk -v path="$PWD/program" '$1 == path && $2 == "probed" { print $3 }' "$TRACING/uprobe_profile")
+    echo 0 >"$TRACING/events/$name/enable"
+    echo "-:$name/probed" >>"$TRACING/uprobe_events"
 }
 
 probed_before() {
@@ -227,7 +233,7 @@ probed_after() {
 }
 
 probe_by() {
-    [ -w $TRACING/uprobe_events ] || skip "no uprobe can be set"
+    [ -w "$TRACING/uprobe_events" ] || skip "no uprobe can be set"
     by "$@"
 }
 @test "a uprobe that was set before: its 2 MiB are left, it counts, by anon" { probe_by anon probed_before; }

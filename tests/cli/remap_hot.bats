@@ -59,15 +59,15 @@ by_auto() {
 }
 
 @test "a former profile: its text is moved at once, in objects loaded later too" {
-    hot first "$PROGRAMS/late" run 0.3
+    hot first "$PROGRAMS/late" run 0.25
     lacks comments '^hpprof.remap '
-    hot second HPPROF_REMAP_HOT=first.pb "$PROGRAMS/late" run 0.3
+    hot second HPPROF_REMAP_HOT=first.pb "$PROGRAMS/late" run 0.6
     grep -E "^hpprof.remap .* when=hot image=.*/late_plugin$" comments
     lacks comments '^hpprof.note '
 }
 
 @test "a former profile of other files: nothing is moved by it" {
-    hot first "$PROGRAMS/late" run 0.3
+    hot first "$PROGRAMS/late" run 0.25
     hot second HPPROF_REMAP_HOT=first.pb "$PROGRAMS/shares_fixed" 0.3
     lacks comments '^hpprof.(remap|note) '
 }
@@ -75,8 +75,8 @@ by_auto() {
 @test "a former profile: what it does not have is not moved by it, however hot it is now" {
     cp "$PROGRAMS/late" "$PROGRAMS/late_plugin" .
     objcopy --remove-section=.note.gnu.build-id late # so that the profile cannot name it
-    hot first ./late run 0.3
-    hot second HPPROF_REMAP_HOT=first.pb "$PROGRAMS/late" run 0.3
+    hot first ./late run 0.25
+    hot second HPPROF_REMAP_HOT=first.pb "$PROGRAMS/late" run 0.6
     grep -E "^hpprof.remap .* when=hot image=.*/late_plugin$" comments
     lacks comments '^hpprof.remap .*/late$'
 }
@@ -97,12 +97,12 @@ moved_were() { [ "$(moves_of first_work) $(moves_of second_work) $(moves_of thir
     cp "$PROGRAMS/hot_shares" . # what the linker has just written may lie on huge pages of its own
     former_profile former.pb ./hot_shares 20 10 70
     export HPPROF_REMAP=anon
-    hot all HPPROF_REMAP_HOT=former.pb ./hot_shares 20 10 70 0.3
+    hot all HPPROF_REMAP_HOT=former.pb ./hot_shares 20 10 70 0.6
     moved_were 1 1 1
-    hot one HPPROF_REMAP_HOT=former.pb HPPROF_REMAP_MAX=2M ./hot_shares 20 10 70 0.3
+    hot one HPPROF_REMAP_HOT=former.pb HPPROF_REMAP_MAX=2M ./hot_shares 20 10 70 0.6
     moved_were 0 0 1
     # also where a colder one lies beside the hottest, between them
-    hot two HPPROF_REMAP_HOT=former.pb HPPROF_REMAP_MAX=4M ./hot_shares 20 10 70 0.3
+    hot two HPPROF_REMAP_HOT=former.pb HPPROF_REMAP_MAX=4M ./hot_shares 20 10 70 0.6
     moved_were 1 0 1
     grep -E "^hpprof.left .*reason='HPPROF_REMAP_MAX is reached' image=.*/hot_shares$" comments
 }
