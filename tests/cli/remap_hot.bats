@@ -61,7 +61,7 @@ by_auto() {
 @test "a former profile: its text is moved at once, in objects loaded later too" {
     hot first "$PROGRAMS/late" run 0.25
     lacks comments '^hpprof.remap '
-    hot second HPPROF_REMAP_HOT=first.pb "$PROGRAMS/late" run 0.6
+    hot second HPPROF_REMAP_HOT=first.pb "$PROGRAMS/late" run 0.3
     grep -E "^hpprof.remap .* when=hot image=.*/late_plugin$" comments
     lacks comments '^hpprof.note '
 }
@@ -76,7 +76,7 @@ by_auto() {
     cp "$PROGRAMS/late" "$PROGRAMS/late_plugin" .
     objcopy --remove-section=.note.gnu.build-id late # so that the profile cannot name it
     hot first ./late run 0.25
-    hot second HPPROF_REMAP_HOT=first.pb "$PROGRAMS/late" run 0.6
+    hot second HPPROF_REMAP_HOT=first.pb "$PROGRAMS/late" run 0.3
     grep -E "^hpprof.remap .* when=hot image=.*/late_plugin$" comments
     lacks comments '^hpprof.remap .*/late$'
 }

@@ -172,7 +172,7 @@ again() {
     for depth in 100 5000 10000 1000000; do
         rm -f off.pb
         sampled off unwind_frames deep 0.4 $depth
-        edges off "$frames|deep_start" 'deep_start>descend descend>descend descend>beta_work beta_work>*'
+        edges off "$frames|deep_start" 'main>* deep_start>descend descend>descend descend>beta_work beta_work>*'
         stacks <off.folded | awk -v depth=$depth -v by_fp="$(by_fp off)" '{
             weight = $NF; sub(/ [0-9]+$/, ""); all += weight
             whole = /^deep_start;/; gap = /;\[truncated\];/; cut = /^\[truncated\]/
