@@ -327,9 +327,9 @@ END
         profile_comments $when.pb | grep -E '^hpprof.(remap|left) .*/node$' | tee $when
         HPPROF_REMAP_HOT=$PWD/start.pb
     done
-    # what it moves later, it moves from where we have; by then it has moved what we find while it runs, or is at it
+    # what it moves later, it moves from where we have; mostly it has moved what we find while it runs, or is at it
     if [ "$2" = on ]; then
-        grep -E "^hpprof.left eligible_kib=.* reason='(the program has it on huge pages of its own|part of it is writable or not the file's)' " hot
+        grep -E "^hpprof.(remap .* when=hot|left eligible_kib=.* reason='(the program has it on huge pages of its own|part of it is writable or not the file's)') " hot
     elif [ "$1" != file ]; then # it may be cached in small pages
         grep "^hpprof.remap backend=$1 " start
         grep "^hpprof.remap backend=$1 .* when=hot " hot

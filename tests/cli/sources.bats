@@ -38,12 +38,12 @@ sampled() {
     perf_is_there || skip "no perf events"
     # a sample of its own for each signal: no weights
     [ "$(profile_message x.pb | grep -c '^sample {')" -gt 4 ]
-    # on a crowded machine more of a thread's time is the kernel's; all that was missed is known
-    check "$(profile_samples x.pb)" '>=' $((4999 * 16 * 85 / 1000))
+    # of a thread's time more is the kernel's on a crowded machine; what is counted is sampled
     counted=$(profile_comments x.pb | sed -n '/^hpprof.perf /p' | comment_field counted)
-    check "$counted" '>=' 1500000000
+    check "$counted" '>=' 1300000000
     check "$counted" '<=' 1700000000
-    check "$(profile_samples x.pb)" '<=' $((4999 * 16 * 102 / 1000))
+    check "$(profile_samples x.pb)" '>=' $((counted / 1000000 * 4999 * 9 / 10000))
+    check "$(profile_samples x.pb)" '<=' $((counted / 1000000 * 4999 * 102 / 100000))
     profile_folded x.pb >folded
     share_is folded work_reader 20 30 true
     hpprof report x.pb >out
