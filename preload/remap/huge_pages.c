@@ -10,7 +10,9 @@
 #include "common/proc_file.h"
 #include "profiler/signal_safe.h"
 
-#define COLLAPSE_TRIES 4
+/* In all 0.75 ms for 2 MiB: who holds a page for a moment may need our processor. */
+#define COLLAPSE_WAIT     50000ull
+#define COLLAPSE_WAIT_MAX 400000ull
 
 const char *hpp_huge_pages_disabled(void)
 {
@@ -134,10 +136,13 @@ void hpp_huge_chunks(uint64_t start, uint64_t end, struct hpp_chunks *chunks)
 
 long hpp_huge_collapse(uint64_t at, uint64_t size)
 {
-    long error = -EAGAIN;
+    uint32_t nothing = 0; /* nobody wakes it */
+    long error = hpp_sys_madvise(at, size, MADV_COLLAPSE);
 
-    for (int tries = 0; tries < COLLAPSE_TRIES && error == -EAGAIN; tries++) /* madvise(2): try again */
-        error = hpp_sys_madvise(at, size, MADV_COLLAPSE);
+    for (uint64_t ns = COLLAPSE_WAIT; error == -EAGAIN && ns <= COLLAPSE_WAIT_MAX; ns *= 2) {
+        hpp_sys_futex_wait(&nothing, 0, ns);
+        error = hpp_sys_madvise(at, size, MADV_COLLAPSE); /* madvise(2): try again */
+    }
     return error;
 }
 

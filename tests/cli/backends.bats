@@ -37,6 +37,19 @@ moves() {
 
 @test "memfd" { moves memfd "$PROGRAMS/text_check"; }
 
+@test "memfd: a kernel that says try again is asked again" {
+    local call
+    "$PROGRAMS/fail_call" "$AGENT" 0 0 /bin/true 2>err || skip "ptrace is not possible"
+    export HPPROF_REMAP=memfd HPPROF_SESSION=$PWD
+    "$PROGRAMS/fail_call" "$AGENT" 0 0 "$PROGRAMS/text_check" >out 2>list
+    cut -d' ' -f2 list | addr2line -a -i -f -e "$AGENT" | awk '/^0x/ { n++ } /^hpp_huge_collapse$/ { print n }' >asked
+    call=$(head -1 asked)
+    [ -n "$call" ] || skip "a memfd has huge pages here without MADV_COLLAPSE"
+    "$PROGRAMS/fail_call" "$AGENT" "$call" 11 "$PROGRAMS/text_check" >out # EAGAIN
+    cat list out
+    grep -E '^main inward_kib=([0-9]*) huge_kib=\1 differ=0$' out
+}
+
 @test "hugetlb: reserved pages; without them the text stays, and the profile says so" {
     reserve 8
     moves hugetlb "$PROGRAMS/text_check"

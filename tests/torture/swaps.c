@@ -203,7 +203,9 @@ int main(int argc, char **argv)
         atomic_store(&moving, 0);
         stalls[i] = atomic_exchange(&longest, 0);
         if (list.count != 1 || list.records[0].reason)
-            fprintf(stderr, "swaps: not moved: %s\n", list.count ? list.records[0].reason : "no record");
+            fprintf(stderr, "swaps: not moved: %s (errno %d)\n",
+                    list.count ? list.records[0].reason : "no record",
+                    list.count ? list.records[0].error : 0);
         else
             moved++;
         huge += list.count == 1 && list.records[0].huge == size;
